@@ -16,10 +16,10 @@ up: env  ## start the whole system on the embedded defaults; Ctrl-C ends it
 	@$(HOST)/python -m jupyter_alc.cli up --state build/state
 
 test: env-browser check  ## set up and run every test tier (TIERS=unit,contract picks some; TIERS=all knows no budget)
-	@$(HOST)/python .ci/test
+	@$(HOST)/python .ci/tiers.py
 
 check: env  ## format, lint, types, import rules, front-end lint
-	@$(HOST)/python .ci/check
+	@$(HOST)/python .ci/check.py
 
 format: env  ## let the formatters rewrite the sources
 	@$(HOST)/ruff format . && $(HOST)/ruff check --fix . && PATH="$(CURDIR)/$(HOST):$$PATH" npm --prefix labextension run format

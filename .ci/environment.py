@@ -1,7 +1,7 @@
 """Make the environments, the Lab extension and the wheel; each step runs only when what it is made from has changed.
 
-    python3 .ci/environment.py            everything
-    python3 .ci/environment.py --dev      everything, and the host environment takes its code from this checkout
+python3 .ci/environment.py            everything
+python3 .ci/environment.py --dev      everything, and the host environment takes its code from this checkout
 """
 
 import argparse
@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterable
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
-CACHE = pathlib.Path(os.environ.get("ALC_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "jupyter-alc")
+CACHE = pathlib.Path(
+    os.environ.get("ALC_CACHE")
+    or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "jupyter-alc"
+)
 PYTHON = "/usr/bin/python3"  # one that every user of a machine can read
 ENVIRONMENTS = ("host", "spark", "python")
 UV = BUILD / "boot/bin/uv"
@@ -26,9 +29,24 @@ HOST = BUILD / "env/host"
 
 def run(*command: str | pathlib.Path, cwd: pathlib.Path = TOP) -> None:
     """Run one command; show what it said only when it failed."""
-    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH"}}
-    environment |= {"UV_CACHE_DIR": str(CACHE / "uv"), "npm_config_cache": str(CACHE / "npm"), "PATH": f"{HOST}/bin:{environment['PATH']}"}
-    done = subprocess.run([str(c) for c in command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    environment = {
+        k: v for k, v in os.environ.items() if k not in {"PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH"}
+    }
+    environment |= {
+        "UV_CACHE_DIR": str(CACHE / "uv"),
+        "npm_config_cache": str(CACHE / "npm"),
+        "PATH": f"{HOST}/bin:{environment['PATH']}",
+    }
+    done = subprocess.run(
+        [str(c) for c in command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stdout[-6000:]}")
 
@@ -72,14 +90,34 @@ def step(name: str, mark: str, proof: pathlib.Path, make: Callable[[], None]) ->
 def boot() -> None:
     shutil.rmtree(BUILD / "boot", ignore_errors=True)
     run(PYTHON, "-m", "venv", BUILD / "boot")
-    run(BUILD / "boot/bin/python", "-m", "pip", "install", "-q", "--no-cache-dir", "--require-hashes", "-r", TOP / "lock.boot.txt")
+    run(
+        BUILD / "boot/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-cache-dir",
+        "--require-hashes",
+        "-r",
+        TOP / "lock.boot.txt",
+    )
 
 
 def environment(name: str) -> None:
     place = BUILD / "env" / name
     if not (place / "bin/python").exists():
         run(UV, "venv", "-q", "--python", PYTHON, place)
-    run(UV, "pip", "sync", "-q", "--python", place / "bin/python", "--require-hashes", "--compile-bytecode", TOP / f"lock.{name}.txt")
+    run(
+        UV,
+        "pip",
+        "sync",
+        "-q",
+        "--python",
+        place / "bin/python",
+        "--require-hashes",
+        "--compile-bytecode",
+        TOP / f"lock.{name}.txt",
+    )
 
 
 def node_tree(folder: str) -> None:
@@ -101,7 +139,9 @@ def front_end() -> None:
 
 def wheel() -> None:
     shutil.rmtree(BUILD / "dist", ignore_errors=True)
-    run(UV, "build", "-q", "--wheel", "--no-build-isolation", "--python", HOST / "bin/python", "-o", BUILD / "dist", TOP)
+    run(
+        UV, "build", "-q", "--wheel", "--no-build-isolation", "--python", HOST / "bin/python", "-o", BUILD / "dist", TOP
+    )
 
 
 def install(name: str, *, from_checkout: bool) -> None:
@@ -115,7 +155,11 @@ def install(name: str, *, from_checkout: bool) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--dev", action="store_true", help="install the host environment from this checkout, so that edits count at once")
+    options.add_argument(
+        "--dev",
+        action="store_true",
+        help="install the host environment from this checkout, so that edits count at once",
+    )
     dev: bool = options.parse_args().dev
     for folder in (BUILD, CACHE):
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,15 +175,32 @@ def make_all(*, dev: bool) -> None:
         step(f"environment-{name}", mark, BUILD / "env" / name / "bin/python", lambda name=name: environment(name))
     step("proxy", fingerprint(files("hub_config/proxy"), str(TOP)), BUILD / "proxy/node_modules", proxy)
     packages = [TOP / "labextension/package.json", TOP / "labextension/package-lock.json"]
-    step("front-end-packages", fingerprint(packages, str(TOP)), TOP / "labextension/node_modules", lambda: node_tree("labextension"))
-    step("front-end", fingerprint(files("labextension"), str(TOP)), TOP / "jupyter_alc/labextension/package.json", front_end)
-    made_from = fingerprint(files("jupyter_alc", "spawners", "hub_config", "labextension", "pyproject.toml", "README.md"), str(TOP))
+    step(
+        "front-end-packages",
+        fingerprint(packages, str(TOP)),
+        TOP / "labextension/node_modules",
+        lambda: node_tree("labextension"),
+    )
+    step(
+        "front-end",
+        fingerprint(files("labextension"), str(TOP)),
+        TOP / "jupyter_alc/labextension/package.json",
+        front_end,
+    )
+    made_from = fingerprint(
+        files("jupyter_alc", "spawners", "hub_config", "labextension", "pyproject.toml", "README.md"), str(TOP)
+    )
     step("wheel", made_from, BUILD / "dist", wheel)
     for name in ENVIRONMENTS:
         from_checkout = dev and name == "host"
         lock = (BUILD / "stamps" / f"environment-{name}").read_text()
         mark = f"editable {lock}" if from_checkout else made_from + lock
-        step(f"install-{name}", mark, BUILD / "env" / name / "bin/python", lambda name=name, c=from_checkout: install(name, from_checkout=c))
+        step(
+            f"install-{name}",
+            mark,
+            BUILD / "env" / name / "bin/python",
+            lambda name=name, c=from_checkout: install(name, from_checkout=c),
+        )
 
 
 if __name__ == "__main__":

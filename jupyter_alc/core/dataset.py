@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.core.errors import BadInput
 from jupyter_alc.core.names import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Access(StrEnum):
@@ -42,9 +44,13 @@ class Dataset:
     def __post_init__(self) -> None:
         identifier(self.id, "dataset id")
         if not self.title or not self.url or not self.adapter:
-            raise BadInput(f"dataset {self.id} lacks a title, a url or an adapter.", next_step="Give all three.", field=self.id)
+            raise BadInput(
+                f"dataset {self.id} lacks a title, a url or an adapter.", next_step="Give all three.", field=self.id
+            )
         if self.size_bytes is not None and self.size_bytes < 0:
-            raise BadInput(f"dataset {self.id} has a negative size.", next_step="Give bytes, or leave it out.", field="size_bytes")
+            raise BadInput(
+                f"dataset {self.id} has a negative size.", next_step="Give bytes, or leave it out.", field="size_bytes"
+            )
 
     def access_of(self, user: str) -> Access | None:
         """What `user` may do here; None when it is not theirs to see."""

@@ -1,18 +1,20 @@
 """The states of everything that lives for a while, and the only moves between them.
 
-    machine     requested -> building -> configuring -> ready -> claimed -> in-use -> draining -> deleting -> gone
-    allocation  claimed -> mounting -> starting -> ready -> releasing -> released     side exits: failed, refused
-    cluster     asked -> starting -> ready -> stopping -> gone                        side exits: failed, lost
-    file        open-dirty -> staged -> uploading -> verifying -> clean               side exits: waiting, conflict, refused
+machine     requested -> building -> configuring -> ready -> claimed -> in-use -> draining -> deleting -> gone
+allocation  claimed -> mounting -> starting -> ready -> releasing -> released     side exits: failed, refused
+cluster     asked -> starting -> ready -> stopping -> gone                        side exits: failed, lost
+file        open-dirty -> staged -> uploading -> verifying -> clean               side exits: waiting, conflict, refused
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from jupyter_alc.core.errors import IllegalMove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class MachineState(StrEnum):

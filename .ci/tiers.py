@@ -1,8 +1,8 @@
 """Run the test tiers, lightest first, within a budget, and close with a table.
 
-    TIERS=unit,contract       only these
-    TIERS=all                 all of them, whatever the time
-    ALC_TEST_BUDGET=55        minutes for all tiers together
+TIERS=unit,contract       only these
+TIERS=all                 all of them, whatever the time
+ALC_TEST_BUDGET=55        minutes for all tiers together
 """
 
 import os
@@ -10,14 +10,29 @@ import pathlib
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 HOST = TOP / "build/env/host/bin"
 REPORTS = TOP / "build/test"
-MARKS = ("unit", "contract", "integration", "hub", "spark", "browser")  # lightest first; a test belongs to its heaviest mark
-EXPECTED_SECONDS = {"front end": 60, "unit": 120, "contract": 180, "integration": 420, "hub": 300, "spark": 300, "browser": 600}
+MARKS = (
+    "unit",
+    "contract",
+    "integration",
+    "hub",
+    "spark",
+    "browser",
+)  # lightest first; a test belongs to its heaviest mark
+EXPECTED_SECONDS = {
+    "front end": 60,
+    "unit": 120,
+    "contract": 180,
+    "integration": 420,
+    "hub": 300,
+    "spark": 300,
+    "browser": 600,
+}
 
 
 @dataclass
@@ -51,11 +66,25 @@ def run_tier(tier: str) -> Outcome:
     started = time.monotonic()
     environment = os.environ | {"PATH": f"{HOST}:{os.environ['PATH']}"}
     if tier == "front end":
-        code = subprocess.run([str(HOST / "npm"), "--prefix", "labextension", "run", "--silent", "test"], cwd=TOP, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
-        return Outcome(tier, "ran" if code == 0 else "FAILED", time.monotonic() - started, failed=int(code != 0), passed=int(code == 0))
+        code = subprocess.run(
+            [str(HOST / "npm"), "--prefix", "labextension", "run", "--silent", "test"],
+            cwd=TOP,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+        return Outcome(
+            tier,
+            "ran" if code == 0 else "FAILED",
+            time.monotonic() - started,
+            failed=int(code != 0),
+            passed=int(code == 0),
+        )
     report = REPORTS / f"{tier}.xml"
     report.unlink(missing_ok=True)
-    code = subprocess.run(pytest_command(tier, report), cwd=TOP, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    code = subprocess.run(
+        pytest_command(tier, report), cwd=TOP, env=environment, stdin=subprocess.DEVNULL, check=False
+    ).returncode
     passed, failed, skipped = counts(report) if report.exists() else (0, 1, 0)
     seconds = time.monotonic() - started
     if code == 5 or (code == 0 and passed == 0 and skipped == 0):
@@ -80,13 +109,18 @@ def main() -> int:
     for tier in chosen:
         left = budget - (time.monotonic() - started)
         if left < EXPECTED_SECONDS[tier]:
-            outcomes.append(Outcome(tier, f"left out: about {EXPECTED_SECONDS[tier]} s, {left:.0f} s of the budget left"))
+            outcomes.append(
+                Outcome(tier, f"left out: about {EXPECTED_SECONDS[tier]} s, {left:.0f} s of the budget left")
+            )
             continue
         outcomes.append(run_tier(tier))
     print(f"\n{'tier':<12} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}  outcome")
     for o in outcomes:
         print(f"{o.tier:<12} {o.passed:>7} {o.failed:>7} {o.skipped:>8} {o.seconds:>8.0f}  {o.word}")
-    print(f"\n{sum(o.passed for o in outcomes)} passed, {sum(o.failed for o in outcomes)} failed, {sum(o.skipped for o in outcomes)} skipped", flush=True)
+    print(
+        f"\n{sum(o.passed for o in outcomes)} passed, {sum(o.failed for o in outcomes)} failed, {sum(o.skipped for o in outcomes)} skipped",
+        flush=True,
+    )
     return 1 if any(o.failed for o in outcomes) else 0
 
 

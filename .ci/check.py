@@ -14,7 +14,11 @@ CHECKS = {
     "format": [PYTHON, "-m", "ruff", "format", "--check", "-q", "."],
     "lint": [PYTHON, "-m", "ruff", "check", "-q", "."],
     "types": [PYTHON, "-m", "mypy"],
-    "imports": [PYTHON, "-c", "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c(['--no-cache']))"],
+    "imports": [
+        PYTHON,
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c(['--no-cache']))",
+    ],
     "front end": [str(HOST / "npm"), "--prefix", "labextension", "run", "--silent", "lint"],
 }
 
@@ -22,13 +26,27 @@ CHECKS = {
 def main() -> int:
     environment = os.environ | {"PATH": f"{HOST}:{os.environ['PATH']}", "PYTHONPATH": f"{TOP}:{TOP / 'spawners'}"}
     running = {
-        name: (time.monotonic(), subprocess.Popen(command, cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        name: (
+            time.monotonic(),
+            subprocess.Popen(
+                command,
+                cwd=TOP,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ),
+        )
         for name, command in CHECKS.items()
     }
     failed = []
     for name, (started, process) in running.items():
         said, _ = process.communicate()
-        print(f"  {name}: {'ok' if process.returncode == 0 else 'FAILED'} ({time.monotonic() - started:.1f} s)", flush=True)
+        print(
+            f"  {name}: {'ok' if process.returncode == 0 else 'FAILED'} ({time.monotonic() - started:.1f} s)",
+            flush=True,
+        )
         if process.returncode:
             failed.append(name)
             print(said, flush=True)
