@@ -25,7 +25,8 @@ class Dataset:
     """A named tree in an archive.
 
     `url` may hold `{user}`; `adapter` names an entry point of `jupyter_alc.adapters`, or `fsspec` for the basic level.
-    `readers` and `writers` are user names or `*` for everybody; a writer may read. `size_bytes` is None where nobody knows.
+    `readers` and `writers` are user names or `*` for everybody; a writer may read.
+    `size_bytes` is None where nobody knows.
     """
 
     id: str
