@@ -35,6 +35,7 @@ class MachineState(StrEnum):
 class AllocationState(StrEnum):
     """One person's claim on a machine for one server."""
 
+    QUEUED = "queued"  # waits for a machine that is being made
     CLAIMED = "claimed"
     MOUNTING = "mounting"
     STARTING = "starting"
@@ -86,6 +87,7 @@ MACHINE_MOVES: Final[Mapping[MachineState, frozenset[MachineState]]] = {
 }
 
 ALLOCATION_MOVES: Final[Mapping[AllocationState, frozenset[AllocationState]]] = {
+    _A.QUEUED: frozenset({_A.CLAIMED, _A.RELEASED, _A.FAILED}),
     _A.CLAIMED: frozenset({_A.MOUNTING, _A.RELEASING, _A.FAILED}),
     _A.MOUNTING: frozenset({_A.STARTING, _A.RELEASING, _A.FAILED}),
     _A.STARTING: frozenset({_A.READY, _A.RELEASING, _A.FAILED}),
