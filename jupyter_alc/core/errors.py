@@ -173,13 +173,15 @@ class NoSpace(_WithErrno):
     number = errno.ENOSPC
 
 
-def _family(root: type[AlcError]) -> list[type[AlcError]]:
-    return [root, *(c for child in root.__subclasses__() for c in _family(child))]
+def family(root: type[AlcError] = AlcError) -> list[type[AlcError]]:
+    """Return every kind of error there is, each once, the general before the particular."""
+    below = [kind for child in root.__subclasses__() for kind in family(child)]
+    return [kind for kind in dict.fromkeys([root, *below]) if not kind.__name__.startswith("_")]
 
 
 def from_json(told: dict[str, Any]) -> AlcError:
     """Make the error that `AlcError.as_json` told, on the other side of a socket; unknown codes become `AlcError`."""
-    known = {kind.code: kind for kind in reversed(_family(AlcError)) if not kind.__name__.startswith("_")}
+    known = {kind.code: kind for kind in family()}
     kind = known.get(str(told.get("code", "")), AlcError)
     return kind(
         str(told.get("message") or "The service gave no reason."),
