@@ -10,7 +10,12 @@
     ├── Conflict                  conflict          409   not now: something else is in the way
     │   ├── PoolExhausted         pool_exhausted    409   every machine of the type is in use
     │   ├── IllegalMove           illegal_move      409   a state may not become the other
-    │   └── VersionChanged        version_changed   409   the archive's file is not the one that was opened (ESTALE)
+    │   ├── VersionChanged        version_changed   409   the archive's file is not the one that was opened (ESTALE)
+    │   ├── Exists                exists            409   also a FileExistsError
+    │   ├── IsFolder              is_folder         409   also an IsADirectoryError
+    │   ├── NotFolder             not_folder        409   also a NotADirectoryError
+    │   ├── NotEmpty              not_empty         409   a folder that still holds something (ENOTEMPTY)
+    │   └── OtherDataset          other_dataset     409   a move between two datasets (EXDEV): copy, then remove
     ├── Unavailable               unavailable       503   could not ask: says nothing about what is there
     │   ├── ArchiveUnreachable    archive_unreachable 503 also an OSError (EIO)
     │   └── TooLate               too_late          504   a deadline passed
@@ -134,6 +139,41 @@ class VersionChanged(_WithErrno, Conflict):
     code = "version_changed"
     http_status = 409
     number = errno.ESTALE
+
+
+class Exists(_WithErrno, Conflict, FileExistsError):
+    """Something of this name is there already."""
+
+    code = "exists"
+    number = errno.EEXIST
+
+
+class IsFolder(_WithErrno, Conflict, IsADirectoryError):
+    """A file was wanted and this is a folder."""
+
+    code = "is_folder"
+    number = errno.EISDIR
+
+
+class NotFolder(_WithErrno, Conflict, NotADirectoryError):
+    """A folder was wanted and this is a file."""
+
+    code = "not_folder"
+    number = errno.ENOTDIR
+
+
+class NotEmpty(_WithErrno, Conflict):
+    """A folder still holds something."""
+
+    code = "not_empty"
+    number = errno.ENOTEMPTY
+
+
+class OtherDataset(_WithErrno, Conflict):
+    """Two datasets are two archives: nothing moves between them in one step."""
+
+    code = "other_dataset"
+    number = errno.EXDEV
 
 
 class Unavailable(AlcError):
