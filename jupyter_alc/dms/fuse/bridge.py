@@ -1,0 +1,79 @@
+"""From trio, where the mount lives, to asyncio, where the engine lives, and back without a thread per request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+import trio
+
+from jupyter_alc.core.errors import ArchiveUnreachable, TooLate
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MOST_WAITING: Final = 64  # below pyfuse3's 99 workers, so that somebody always reads the device
+READ_SECONDS: Final = 30.0
+CHANGE_SECONDS: Final = 120.0
+
+
+class Bridge:
+    """Runs the engine's coroutines on its loop; a bounded number of requests wait, each with a deadline."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_waiting: int = MOST_WAITING) -> None:
+        self._loop = loop
+        self._most = most_waiting
+        self.waiting = 0
+
+    async def ask(self, work: Coroutine[Any, Any, T], *, seconds: float = READ_SECONDS) -> T:
+        """Run something that only looks. Past the deadline it is given up: `TooLate`."""
+        return await self._run(work, seconds, give_up=True)
+
+    async def change(self, work: Coroutine[Any, Any, T], *, seconds: float = CHANGE_SECONDS) -> T:
+        """Run something that changes. It is never torn: past the deadline it goes on, and the caller hears `TooLate`."""
+        return await self._run(work, seconds, give_up=False)
+
+    async def _run(self, work: Coroutine[Any, Any, T], seconds: float, *, give_up: bool) -> T:
+        if self.waiting >= self._most:
+            work.close()
+            raise ArchiveUnreachable(
+                f"{self._most} requests already wait for the archive.", next_step="Try again when it answers."
+            )
+        self.waiting += 1
+        try:
+            future = self._start(work)
+            done = _event_of(future)
+            with trio.move_on_after(seconds) as scope:
+                await done.wait()
+            if scope.cancelled_caught and not future.done():
+                if give_up:
+                    future.cancel()
+                raise TooLate(f"No answer within {seconds:.0f} s.", next_step="Try again when the archive answers.")
+            return future.result()
+        finally:
+            self.waiting -= 1
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as closed:  # the engine's loop has ended
+            work.close()
+            raise ArchiveUnreachable("The data service is ending.", next_step="Start it again.") from closed
+
+
+def _event_of(future: Future[Any]) -> trio.Event:
+    """Return an event of the running trio loop that is set when `future` is done."""
+    token = trio.lowlevel.current_trio_token()
+    done = trio.Event()
+
+    def wake(_: Future[Any]) -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(wake)
+    return done
