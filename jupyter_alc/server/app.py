@@ -1,0 +1,123 @@
+"""The server extension: settings, what runs in the background, and the start and end of both."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Float
+
+import jupyter_alc
+from jupyter_alc.core.errors import AlcError
+from jupyter_alc.server import metrics
+from jupyter_alc.server.data import data_status
+from jupyter_alc.server.machine import machine_story
+from jupyter_alc.server.parts import Parts, real_parts
+from jupyter_alc.server.routes import HANDLERS
+from jupyter_alc.server.ui import UiDoor
+from jupyter_alc.server.usage import Usage
+from jupyter_alc.server.watch import LIVING, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EVENT = "https://schema.jupyter-alc.org/changed/v1"
+EVENT_FILE = Path(jupyter_alc.__file__).parent / "etc" / "events" / "changed.yaml"
+
+
+class AlcExtension(ExtensionApp):  # type: ignore[misc]  # jupyter-server is not typed for us
+    """The three parts under `/jupyter-alc/v1/` of the user's own Jupyter server."""
+
+    name = "jupyter_alc"
+    load_other_extensions = True
+
+    data_seconds = Float(
+        5.0,
+        min=0.1,
+        help="Seconds between two looks at the data. A look is one question over a Unix socket; a longer time makes "
+        "the panel slower.",
+    ).tag(config=True)
+    clusters_seconds = Float(
+        3.0,
+        min=0.1,
+        help="Seconds between two looks at the clusters. Each look renews the leases of those that live, so it must "
+        "stay well below the lease, which is a minute or more.",
+    ).tag(config=True)
+    machine_seconds = Float(
+        30.0,
+        min=1.0,
+        help="Seconds between two questions to the machine service. Every user's server asks it, so do "
+        "not make it short.",
+    ).tag(config=True)
+
+    make_parts: ClassVar[staticmethod[[], Parts]] = staticmethod(real_parts)
+
+    def initialize_settings(self) -> None:
+        """Make the doors to the parts, before any handler can be asked."""
+        self.parts = self.make_parts()
+        self.ui = UiDoor()
+        self._usage = Usage()
+        self._living = self._unsent = 0
+        looks = {"data": self._look_at_data, "clusters": self._look_at_clusters, "machine": self._look_at_machine}
+        every = {"data": self.data_seconds, "clusters": self.clusters_seconds, "machine": self.machine_seconds}
+        self.watch = Watch(looks, every, self._tell, self.log)
+
+    def initialize_handlers(self) -> None:
+        """Hand our addresses to the server."""
+        self.handlers.extend(HANDLERS)
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Begin to look, now that the loop runs."""
+        serverapp.event_logger.register_event_schema(EVENT_FILE)
+        self.watch.start()
+
+    async def stop_extension(self) -> None:
+        """Stop looking and let go of the doors. Clusters live on until their lease ends."""
+        await self.watch.stop()
+        await self.ui.close()
+        for part in (self.parts.data, self.parts.machines):
+            if part is not None:
+                await part.close()
+
+    def current_activity(self) -> dict[str, int] | None:
+        """What must not be stopped under the user: living clusters and unsent files; None when there is neither."""
+        busy = {"clusters": self._living, "unsent_files": self._unsent}
+        return busy if any(busy.values()) else None
+
+    def used(self) -> dict[str, Any]:
+        """Cores and memory this machine uses now."""
+        return self._usage.now()
+
+    def _tell(self, part: str) -> None:
+        assert self.serverapp is not None
+        self.serverapp.event_logger.emit(schema_id=EVENT, data={"what": part})
+
+    async def _look_at_data(self) -> dict[str, Any]:
+        status = await data_status(self.parts.data)
+        datasets = status.get("datasets") or []
+        self._unsent = sum(int(one.get("unsent_files") or 0) for one in datasets)
+        metrics.UNSENT_FILES.set(self._unsent)
+        metrics.UNSENT_BYTES.set(sum(int(one.get("unsent_bytes") or 0) for one in datasets))
+        return status
+
+    async def _look_at_clusters(self) -> list[dict[str, Any]]:
+        found = await self.parts.clusters.list() if self.parts.clusters else []
+        told = [cluster.as_json() for cluster in found]
+        living = [one for one in told if one.get("state") in LIVING]
+        self._living = len(living)
+        metrics.CLUSTERS.set(len(living))
+        await self._renew([one["id"] for one in living])
+        return told
+
+    async def _renew(self, ids: Sequence[str]) -> None:
+        assert self.parts.clusters is not None or not ids
+        for one in ids:
+            try:
+                await self.parts.clusters.renew(one)  # type: ignore[union-attr]
+            except AlcError as error:  # the next look tells what became of it
+                self.log.debug("could not renew the lease of %s: %s", one, error.code)
+
+    async def _look_at_machine(self) -> dict[str, Any]:
+        return await machine_story(self.parts.machines, {}, os.environ)
