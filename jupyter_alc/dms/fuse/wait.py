@@ -94,12 +94,4 @@ def _why_not(wanted: bool) -> str | None:
     if getattr(pyfuse3, "trio", None) is not trio:
         return "pyfuse3 does not run on trio"
     shipped = getattr(pyfuse3, "_wait_fuse_readable", None)
-    return (
-        None if inspect.iscoroutinefunction(shipped) or _is_cython_coroutine(shipped) else "its wait is not a coroutine"
-    )
-
-
-def _is_cython_coroutine(function: object) -> bool:
-    """Cython's own coroutine functions carry the flag of a coroutine in their code."""
-    code = getattr(function, "__code__", None)
-    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
+    return None if inspect.iscoroutinefunction(shipped) else "its wait is not a coroutine"

@@ -1,0 +1,247 @@
+"""The handlers of names and attributes: lookup, stat, listing, folders, rename, extended attributes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pyfuse3
+
+from jupyter_alc.core.errors import FileNotThere
+from jupyter_alc.core.states import FileState
+from jupyter_alc.dms.fuse.nodes import Node
+from jupyter_alc.dms.fuse.shared import Shared, answers
+
+STATE: Final = b"user.dms.state"
+VERSION: Final = b"user.dms.version"
+PLACE: Final = b"user.dms.path"
+
+
+class Names(Shared):
+    """Answers that need no open file."""
+
+    @answers
+    async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> Any:
+        """Find a name in a folder; "not there" is an answer the kernel keeps, not an error."""
+        path = self._path_in(parent_inode, name)
+        try:
+            node = await self._look(path)
+        except FileNotThere:
+            known = self.nodes.at(path)
+            if known is not None:
+                self.nodes.leave(known)
+            return self._attributes.absent(path.partition("/")[0])
+        node.lookups += 1
+        return self._attributes.of(node)
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        """The kernel no longer refers to these."""
+        for ino, lookups in inode_list:
+            self.nodes.forget(ino, lookups)
+
+    @answers
+    async def getattr(self, inode: int, ctx: Any) -> Any:
+        """Attributes of the version this inode stands for; ESTALE sends the kernel to look the name up again."""
+        return self._attributes.of(await self._current(self._node(inode)))
+
+    async def _current(self, node: Node) -> Node:
+        if node.gone:
+            return self._held(node)
+        try:
+            now = await self._look(node.path)
+        except FileNotThere:
+            self.nodes.leave(node)
+            if node.handles:
+                return node
+            raise
+        if now is node:
+            return node
+        self.nodes.tidy(now)
+        return self._held(node)
+
+    def _held(self, node: Node) -> Node:
+        if node.handles == 0:
+            raise pyfuse3.FUSEError(errno.ESTALE)
+        return node
+
+    @answers
+    async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> Any:
+        """Size is cut or extended. Modes are the archive's and stay; another owner is refused."""
+        node = self._node(inode)
+        if fields.update_uid or fields.update_gid:
+            own = self._attributes.of(node)
+            if (fields.update_uid and attr.st_uid != own.st_uid) or (fields.update_gid and attr.st_gid != own.st_gid):
+                raise pyfuse3.FUSEError(errno.EPERM)
+        if fields.update_size:
+            await self._cut(node, fh, attr.st_size)
+        answer = self._attributes.of(node if node.gone else await self._current(node))
+        if fields.update_mtime:
+            answer.st_mtime_ns = attr.st_mtime_ns
+        return answer
+
+    async def _cut(self, node: Node, fh: int | None, size: int) -> None:
+        opened = None if fh is None else self._opened.get(fh)
+        if opened is None and node.gone:
+            raise pyfuse3.FUSEError(errno.ESTALE)
+        node.wrote = True
+        await self._bridge.change(self._engine.truncate(node.path if opened is None else opened.handle, size))
+        if opened is not None:
+            opened.dirty = True
+        node.entry = replace(node.entry, size=size)
+
+    @answers
+    async def opendir(self, inode: int, ctx: Any) -> int:
+        """Open a folder; its listing is taken at the first read and after each rewind."""
+        handle = self._next_handle()
+        self._listings[handle] = (self._node(inode), [])
+        return handle
+
+    @answers
+    async def readdir(self, fh: int, start_id: int, token: Any) -> None:
+        """Names with attributes, so that `ls -l` needs no further question."""
+        folder, entries = self._listings[fh]
+        if start_id == 0:
+            if folder.gone:
+                return
+            entries = await self._bridge.ask(self._engine.ls(folder.path))
+            self._listings[fh] = (folder, entries)
+        for number, entry in enumerate(entries[start_id:], start_id + 1):
+            path = f"{folder.path}/{entry.name}" if folder.path else entry.name
+            node = self.nodes.see(path, entry, settled=False)
+            if not pyfuse3.readdir_reply(token, os.fsencode(entry.name), self._attributes.of(node), number):
+                self.nodes.tidy(node)
+                return
+            node.lookups += 1
+
+    async def releasedir(self, fh: int) -> None:
+        """A folder is closed."""
+        self._listings.pop(fh, None)
+
+    async def fsyncdir(self, fh: int, datasync: bool) -> None:
+        """Names are durable when the call that made them returned."""
+
+    @answers
+    async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> Any:
+        """Make a folder in the archive."""
+        path = self._path_to_change(parent_inode, name)
+        await self._bridge.change(self._engine.mkdir(path))
+        node = await self._look(path)
+        node.lookups += 1
+        return self._attributes.of(node)
+
+    @answers
+    async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
+        """Remove an empty folder."""
+        path = self._path_to_change(parent_inode, name)
+        await self._bridge.change(self._engine.rmdir(path))
+        self._part(path)
+
+    @answers
+    async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:
+        """Remove a file; whoever has it open keeps it."""
+        path = self._path_to_change(parent_inode, name)
+        await self._bridge.change(self._engine.unlink(path))
+        self._part(path)
+
+    def _part(self, path: str) -> None:
+        node = self.nodes.at(path)
+        if node is not None:
+            self.nodes.leave(node)
+
+    @answers
+    async def rename(
+        self, parent_inode_old: int, name_old: bytes, parent_inode_new: int, name_new: bytes, flags: int, ctx: Any
+    ) -> None:
+        """Rename inside one dataset; to another one the caller copies (EXDEV)."""
+        old = self._path_to_change(parent_inode_old, name_old)
+        new = self._path_to_change(parent_inode_new, name_new)
+        if flags & pyfuse3.RENAME_EXCHANGE:
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        if old.partition("/")[0] != new.partition("/")[0]:
+            raise pyfuse3.FUSEError(errno.EXDEV)
+        if flags & pyfuse3.RENAME_NOREPLACE and await self._exists(new):
+            raise pyfuse3.FUSEError(errno.EEXIST)
+        await self._bridge.change(self._engine.rename(old, new))
+        self.nodes.move(old, new)
+        moved = self.nodes.at(new)
+        if moved is not None:
+            moved.wrote = True  # its token may move on with the name; its pages stay right
+
+    async def _exists(self, path: str) -> bool:
+        try:
+            await self._bridge.ask(self._engine.info(path))
+        except FileNotThere:
+            return False
+        return True
+
+    @answers
+    async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: Any) -> Any:
+        """Archives have no hard links."""
+        raise pyfuse3.FUSEError(errno.EPERM)
+
+    @answers
+    async def symlink(self, parent_inode: int, name: bytes, target: bytes, ctx: Any) -> Any:
+        """Archives have no symbolic links."""
+        raise pyfuse3.FUSEError(errno.EPERM)
+
+    @answers
+    async def readlink(self, inode: int, ctx: Any) -> bytes:
+        """Nothing here is a link."""
+        raise pyfuse3.FUSEError(errno.EINVAL)
+
+    @answers
+    async def getxattr(self, inode: int, name: bytes, ctx: Any) -> bytes:
+        """`user.dms.state`, `user.dms.version`, `user.dms.path`."""
+        if name not in {STATE, VERSION, PLACE}:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        node = self._node(inode)
+        if name == PLACE:
+            return os.fsencode(node.path)
+        if name == VERSION:
+            return node.entry.token.encode()
+        return str(await self._bridge.ask(self._state_of(node.path))).encode()
+
+    async def _state_of(self, path: str) -> FileState:
+        """On the engine's loop: how far a file is on its way to the archive."""
+        return next((unsent.state for unsent in self._engine.unsent() if unsent.path == path), FileState.CLEAN)
+
+    @answers
+    async def listxattr(self, inode: int, ctx: Any) -> Sequence[bytes]:
+        """The attributes that `getxattr` knows, for files."""
+        return () if self._node(inode).entry.is_folder else (STATE, VERSION, PLACE)
+
+    @answers
+    async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: Any) -> None:
+        """Archives keep no attributes of the user's."""
+        raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+
+    @answers
+    async def removexattr(self, inode: int, name: bytes, ctx: Any) -> None:
+        """Archives keep no attributes of the user's."""
+        raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+
+    @answers
+    async def mknod(self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
+        """Plain files only."""
+        if not stat.S_ISREG(mode):
+            raise pyfuse3.FUSEError(errno.EPERM)
+        path = self._path_to_change(parent_inode, name)
+        handle = await self._bridge.change(self._engine.open(path, write=True, create=True, exclusive=True))
+        await self._bridge.change(self._engine.close(handle))
+        node = await self._look(path)
+        node.wrote = True
+        node.lookups += 1
+        return self._attributes.of(node)
+
+    @answers
+    async def statfs(self, ctx: Any) -> Any:
+        """The room there is for unsent results: that of the volume they wait on."""
+        volume, told = os.statvfs(self._volume), pyfuse3.StatvfsData()
+        for field in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_favail"):
+            setattr(told, field, getattr(volume, field))
+        told.f_namemax = 255
+        return told
