@@ -1,0 +1,44 @@
+"""Secrets: how they are made, stored (as hashes) and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def new_secret() -> str:
+    """Return 256 random bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """Return what is stored of a secret; it is random and long, so one round of SHA-256 is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def same(secret: str, stored: str | None) -> bool:
+    """Say whether `secret` is the one whose digest was stored, in constant time."""
+    return stored is not None and hmac.compare_digest(digest(secret), stored)
+
+
+def hub_secret(path: Path) -> str:
+    """Return the Hub's secret from its 0600 file; make it when it is not there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(new_secret())
+        try:
+            os.link(made, path)  # whole or not at all, and never over one that is there
+        except FileExistsError:
+            pass
+    finally:
+        made.unlink()
+    return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,230 @@
+"""Machine types: what the form offers, read from a YAML (or JSON) file that people write.
+
+- id: small
+  title: General
+  description: Two cores with Spark
+  cores: 2
+  memory_bytes: 3 GB          # or a number of bytes
+  environment: spark
+  min_ready: 1                # kept warm
+  max_total: 4                # never more than this, whoever has them
+  users: ["*"]                # who may see it; leave out for everybody
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from jupyter_alc.core.errors import AlcError, BadFile, BadInput
+from jupyter_alc.core.names import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+_UNITS: Final[Mapping[str, int]] = {
+    "": 1,
+    "B": 1,
+    **{f"{letter}B": 1000 ** (i + 1) for i, letter in enumerate("KMGT")},
+    **{f"{letter}iB": 1024 ** (i + 1) for i, letter in enumerate("KMGT")},
+}
+_SIZE: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?\s*([A-Za-z]*)")
+_LEAST_MEMORY: Final = 64 * 1000**2
+
+
+@dataclass(frozen=True, slots=True)
+class MachineType:
+    """One kind of machine, as many as `max_total` of it, `min_ready` of them warm."""
+
+    id: str
+    title: str
+    cores: int
+    memory_bytes: int
+    environment: str
+    description: str = ""
+    min_ready: int = 1
+    max_total: int = 4
+    users: frozenset[str] = frozenset({"*"})
+
+    def __post_init__(self) -> None:
+        identifier(self.id, "machine type id")
+        _require(bool(self.title.strip()), "title", "is empty", "Give a title that people read on the card.")
+        _require(1 <= self.cores <= 1024, "cores", "is not between 1 and 1024", "Give a whole number of cores.")
+        _require(self.memory_bytes >= _LEAST_MEMORY, "memory_bytes", "is below 64 MB", 'Give for example "2 GB".')
+        _require(
+            bool(re.fullmatch(r"[a-z0-9-]{1,32}", self.environment)),
+            "environment",
+            "is not a name",
+            "Write spark or python.",
+        )
+        _require(0 <= self.min_ready <= self.max_total, "min_ready", "is not between 0 and max_total", "Lower it.")
+        _require(1 <= self.max_total <= 10_000, "max_total", "is not between 1 and 10000", "Give at least 1.")
+
+    def offered_to(self, user: str) -> bool:
+        """Say whether `user` may see and claim it."""
+        return bool(self.users & {user, "*"})
+
+
+DEFAULT_TYPES: Final[tuple[MachineType, ...]] = (
+    MachineType(
+        id="small",
+        title="General",
+        description="Two cores with Python, the scientific libraries and Spark",
+        cores=2,
+        memory_bytes=3 * 1000**3,
+        environment="spark",
+    ),
+    MachineType(
+        id="large",
+        title="Python only",
+        description="One core with Python and the scientific libraries, without Spark",
+        cores=1,
+        memory_bytes=1000**3,
+        environment="python",
+    ),
+)
+
+
+def _require(holds: bool, field: str, wrong: str, cure: str) -> None:
+    if not holds:
+        raise BadInput(f"{field} {wrong}.", next_step=cure, field=field)
+
+
+def parse_bytes(told: object) -> int:
+    """Return the bytes of `2 GB`, `512 MiB`, `1.5 GB` or a plain number; else raise `BadInput` for `memory_bytes`."""
+    cure = 'Write a number of bytes, or a size such as "2 GB" or "512 MiB".'
+    if isinstance(told, int) and not isinstance(told, bool):
+        return told
+    match = _SIZE.fullmatch(told.strip()) if isinstance(told, str) else None
+    unit = _UNITS.get(match[3]) if match else None
+    if match is None or unit is None:
+        raise BadInput(f"{str(told)[:40]!r} is not a size.", next_step=cure, field="memory_bytes")
+    fraction = match[2] or "0"
+    return int(match[1]) * unit + int(fraction) * unit // 10 ** len(fraction)
+
+
+def _text(told: object) -> str:
+    if not isinstance(told, str):
+        raise BadInput("is not text.", next_step="Put it in quotes.")
+    return told
+
+
+def _number(told: object) -> int:
+    if not isinstance(told, int) or isinstance(told, bool):
+        raise BadInput("is not a whole number.", next_step="Write digits only.")
+    return told
+
+
+def _names(told: object) -> frozenset[str]:
+    if not isinstance(told, list) or not told or not all(isinstance(one, str) and one for one in told):
+        raise BadInput("is not a list of names.", next_step='Write ["*"] for everybody, or ["ada", "brahe"].')
+    return frozenset(told)
+
+
+_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "id": _text,
+    "title": _text,
+    "description": _text,
+    "cores": _number,
+    "memory_bytes": parse_bytes,
+    "environment": _text,
+    "min_ready": _number,
+    "max_total": _number,
+    "users": _names,
+}
+_NEEDED: Final = ("id", "title", "cores", "memory_bytes", "environment")
+
+
+def read_machine_types(path: Path) -> tuple[MachineType, ...]:
+    """Read the machine types of a YAML or JSON file.
+
+    Raises `BadFile` naming the file, the line and what to write; a file that cannot be read is one too.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadFile(f"{path} cannot be read: {reason}.", next_step="Write the machine types there.") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadFile(
+            f"{path}, line {line}: not YAML ({error.problem}).",
+            next_step="Look at the indentation and the quotes there.",
+        ) from error
+    except yaml.YAMLError as error:
+        raise BadFile(f"{path} is not YAML.", next_step="Remove characters that are not text.") from error
+    if not isinstance(root, yaml.SequenceNode) or not root.value:
+        raise BadFile(
+            f"{path}, line 1: no list of machine types.", next_step='Begin each machine type with "- id: name".'
+        )
+    types: list[MachineType] = []
+    for node in root.value:
+        one = _read_one(path, node)
+        if one.id in {other.id for other in types}:
+            raise BadFile(
+                f"{path}, line {_line(node)}: machine type {one.id} is there twice.",
+                next_step="Give one of them another id.",
+            )
+        types.append(one)
+    return tuple(types)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _read_one(path: Path, node: yaml.Node) -> MachineType:
+    if not isinstance(node, yaml.MappingNode):
+        raise BadFile(
+            f"{path}, line {_line(node)}: not a machine type.",
+            next_step="Write id, title, cores, memory_bytes, environment.",
+        )
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key, line = str(key_node.value), _line(key_node)
+        reader = _READERS.get(key)
+        if reader is None or key in values:
+            wrong = "is there twice" if reader else "is not a setting of a machine type"
+            raise BadFile(
+                f"{path}, line {line}: {key[:40]!r} {wrong}.", next_step=f"The settings are {', '.join(_READERS)}."
+            )
+        lines[key] = line
+        try:
+            values[key] = reader(_plain(value_node))
+        except AlcError as error:
+            raise BadFile(f"{path}, line {line}: {key} {error}", next_step=error.next_step, field=key) from error
+    _complain_of_missing(path, node, values)
+    try:
+        return MachineType(**values)
+    except AlcError as error:
+        line = lines.get(error.field, _line(node))
+        raise BadFile(f"{path}, line {line}: {error}", next_step=error.next_step, field=error.field) from error
+
+
+def _complain_of_missing(path: Path, node: yaml.Node, values: Mapping[str, Any]) -> None:
+    missing = [key for key in _NEEDED if key not in values]
+    if missing:
+        raise BadFile(
+            f"{path}, line {_line(node)}: the machine type lacks {' and '.join(missing)}.",
+            next_step=f"Add a line such as {missing[0]}: …",
+            field=missing[0],
+        )
+
+
+def _plain(node: yaml.Node) -> object:
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput("has a value that cannot be read.", next_step="Write plain text or a number.") from error
+
+
+def types_by_id(types: Sequence[MachineType]) -> dict[str, MachineType]:
+    """Return the types by id, in their order."""
+    return {one.id: one for one in types}
