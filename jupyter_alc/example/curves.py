@@ -88,4 +88,5 @@ def _unit(name: str, told: Any) -> str:
 
 
 def _array(values: Any) -> Array:
-    return np.atleast_1d(np.asarray([] if values is None else values, dtype=np.float64))
+    """The loader's column; it marks a missing one by None, plain or wrapped in an array without length."""
+    return np.asarray(values, dtype=np.float64) if np.ndim(values) == 1 else np.empty(0)

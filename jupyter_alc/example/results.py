@@ -39,6 +39,8 @@ def write_results(
     Raises FileExistsError if the folder is there: a run is never overwritten.
     """
     folder.mkdir(parents=True)
+    table = table.copy(deep=False)
+    table.attrs = {}  # Spark leaves plan metrics there, which Parquet cannot hold
     table.to_parquet(folder / "rg.parquet", index=False)
     table.to_csv(folder / "rg.csv", index=False)
     for name, figure in figures.items():

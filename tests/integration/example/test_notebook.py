@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def test_the_notebook_runs_and_leaves_its_results(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setenv("PYTHONPATH", str(Path(jupyter_alc.__file__).parents[1]))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     mount = tmp_path / "data"
     (mount / "results").mkdir(parents=True)
     (mount / "sans-examples").symlink_to(EXAMPLES)
