@@ -1,0 +1,1 @@
+"""The clouds VMM knows: the door every cloud stands behind, and the embedded `local` one."""
