@@ -1,1 +1,1 @@
-"""The example: an archive of small-angle scattering data, and what a scientist does with it."""
+"""The example that everything is shown and tested with: a facility's archive, its data and one analysis."""

@@ -1,0 +1,100 @@
+"""What an archive must do for us, and the few things more that some can.
+
+Paths are relative to the dataset's top, without a leading slash; "" is the top. Every token is quoted like an ETag.
+Errors are ours, made in the adapter: `FileNotThere` only when the archive said so, `ArchiveUnreachable` when it could not
+be asked. The caller sets deadlines around calls, and closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from jupyter_alc.dms.entry import Entry
+
+HIDDEN = ".alc-upload-"
+
+Sent = Callable[[int], None]
+"""Called with the bytes of an upload sent so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this archive can: `ranges` is full (any range) or none (whole files only).
+
+    `guarantee` says in words what it cannot promise for writes; "" when compare-and-replace is one step.
+    `parallel` requests at once are welcome; the characters `forbidden` may not be in new names.
+    """
+
+    ranges: str = "full"
+    guarantee: str = ""
+    parallel: int = 8
+    forbidden: str = ""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """The least: look and read."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What is known by now; it may sharpen with the first answers."""
+        ...
+
+    async def info(self, path: str) -> Entry:
+        """What `path` is, in one request."""
+        ...
+
+    async def list(self, path: str) -> list[Entry]:
+        """Everything in a folder with attributes, uploads on their way left out; never one request per entry."""
+        ...
+
+    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
+        """Exactly the bytes `start`..`stop` of the version `if_token`; another version there is `VersionChanged`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+@runtime_checkable
+class Uploads(Protocol):
+    """Put files in two steps, of which only the second is visible."""
+
+    async def upload(self, path: str, source: Path, upload_id: str, sent: Sent) -> str:
+        """Bring `source` beside `path` under a hidden name, replacing an earlier try, and return the hidden path."""
+        ...
+
+    async def publish(self, path: str, upload_id: str, *, base: str | None) -> Entry:
+        """Give the upload its name. `VersionChanged` if the file there is not `base` (None: if there is one)."""
+        ...
+
+    async def discard(self, path: str, upload_id: str) -> None:
+        """Forget an upload; none there is fine."""
+        ...
+
+
+@runtime_checkable
+class Folders(Protocol):
+    """Change names."""
+
+    async def mkdir(self, path: str) -> None:
+        """Make one folder; its parent must be there (`FileNotThere`), itself not (`Exists`)."""
+        ...
+
+    async def delete(self, path: str, *, folder: bool) -> None:
+        """Remove one file, or one folder that is empty (`NotEmpty`)."""
+        ...
+
+    async def move(self, old: str, new: str, *, replace: bool) -> None:
+        """Rename a file or folder; without `replace`, a `new` that is there is `Exists`."""
+        ...
+
+
+def hidden_path(path: str, upload_id: str) -> str:
+    """Where an upload for `path` lies until it is published."""
+    folder, slash, _ = path.rpartition("/")
+    return f"{folder}{slash}{HIDDEN}{upload_id}"

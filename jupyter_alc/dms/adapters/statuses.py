@@ -1,0 +1,28 @@
+"""What an HTTP status of an archive means in our words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere, NoSpace, VersionChanged
+
+if TYPE_CHECKING:
+    from jupyter_alc.core.errors import AlcError
+
+
+def error_of(status: int, verb: str, path: str) -> AlcError:
+    """The error for an answer that was not the wanted one."""
+    where = path or "The dataset"
+    if status in {404, 410}:
+        return FileNotThere(f"{where} is not in the archive.", next_step="List its folder to see what is.")
+    if status == 409 and verb in {"PUT", "MOVE", "MKCOL"}:
+        return FileNotThere(f"The folder of {where} is not in the archive.", next_step="Make the folder first.")
+    if status in {412, 416}:
+        return VersionChanged(f"{where} changed in the archive.", next_step="Open it again to see the new version.")
+    if status == 401:
+        return Denied("The archive does not accept the credentials.", next_step="Renew them.", field="credentials")
+    if status in {403, 405}:
+        return Denied(f"The archive does not allow this with {where}.", next_step="Ask its owner for the right to.")
+    if status in {413, 507}:
+        return NoSpace(f"The archive has no room for {where}.", next_step="Remove something there, or ask for more.")
+    return ArchiveUnreachable(f"The archive answered with HTTP {status}.", next_step="Try again in a moment.")
