@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Float
 
-import jupyter_alc
 from jupyter_alc.core.errors import AlcError
 from jupyter_alc.server import metrics
 from jupyter_alc.server.data import data_status
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EVENT = "https://schema.jupyter-alc.org/changed/v1"
-EVENT_FILE = Path(jupyter_alc.__file__).parent / "etc" / "events" / "changed.yaml"
+EVENT_FILE = Path(__file__).resolve().parents[1] / "etc" / "events" / "changed.yaml"
 
 
 class AlcExtension(ExtensionApp):  # type: ignore[misc]  # jupyter-server is not typed for us

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 from tornado import web
 
-from jupyter_alc import __version__
 from jupyter_alc.server.handler import AlcHandler, authorized
 
 
@@ -21,4 +22,12 @@ class Health(AlcHandler):
             "machine": parts.machines is not None,
             "clusters": parts.clusters is not None,
         }
-        self.answer({"version": __version__, "parts": has})
+        self.answer({"version": own_version(), "parts": has})
+
+
+def own_version() -> str:
+    """The installed version; 0.0.0 in a checkout that was never installed."""
+    try:
+        return version("jupyter-alc")
+    except PackageNotFoundError:
+        return "0.0.0"

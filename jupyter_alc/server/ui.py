@@ -9,10 +9,18 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 from yarl import URL
 
-from jupyter_alc.core.errors import Unavailable
+from jupyter_alc.core.errors import Denied, Unavailable
 from jupyter_alc.server.clusters import asked
 from jupyter_alc.server.handler import AlcHandler, authorized
-from jupyter_alc.server.ui_rules import XSRF_TAIL, location_told, needs_tail, sent_headers, sent_query, told_headers
+from jupyter_alc.server.ui_rules import (
+    XSRF_TAIL,
+    changes_something,
+    location_told,
+    needs_tail,
+    sent_headers,
+    sent_query,
+    told_headers,
+)
 
 DEADLINE_SECONDS = 60.0
 PIECE_BYTES = 64 * 1024
@@ -82,10 +90,12 @@ class UiHandler(UiPage):
         await self._page(id, page)
 
     async def _page(self, id: str, page: str) -> None:
+        if changes_something(page):
+            raise Denied("The Spark UI is read only here.", next_step="Interrupt the cell to end a query.")
+        ui_url = str((await asked(self.alc.parts.clusters).connection(id)).get("ui_url") or "")
         if not page:
             self.redirect(f"{self.prefix(id)}/jobs/")
             return
-        ui_url = str((await asked(self.alc.parts.clusters).connection(id)).get("ui_url") or "")
         if not ui_url:
             raise Unavailable("This cluster shows no Spark UI yet.", next_step="Wait until the cluster is ready.")
         await self._pass_on(id, ui_url)

@@ -78,3 +78,8 @@ def needs_tail(path: str) -> bool:
     """Whether this is the script that every page of the UI loads before its own."""
     name = path.rpartition("/")[2]
     return name.startswith("jquery-") and name.endswith(".min.js")
+
+
+def changes_something(page: str) -> bool:
+    """Whether this page would end a job or a stage; Spark's UI does so on a plain GET where its setting allows it."""
+    return "kill" in page.split("/")

@@ -12,13 +12,15 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOP = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -57,7 +59,9 @@ class Running:
     environment: dict[str, str]
     token: str = TOKEN
 
-    def ask(self, verb: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, token: bool = True) -> Answer:
+    def ask(
+        self, verb: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, token: bool = True
+    ) -> Answer:
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data=data, method=verb, headers=headers or {})
         if token:
@@ -111,7 +115,9 @@ class PlayedUi:
         if page.startswith("static/jquery-"):
             return web.Response(text="var jQuery;", content_type="text/javascript", headers={"ETag": '"1"'})
         text = f"<a href='{prefix}/stages/'>{request.method} {page}</a>"
-        return web.Response(text=text, content_type="text/html", headers={"Set-Cookie": "spark=1", "Connection": "close"})
+        return web.Response(
+            text=text, content_type="text/html", headers={"Set-Cookie": "spark=1", "Connection": "close"}
+        )
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +188,11 @@ def start_server(folder: Path, environment: dict[str, str]) -> Running:
     arguments = [
         *(sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"),
         *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
-        *(f"--ServerApp.root_dir={folder}", "--ServerApp.base_url=/a%40b/", "--ServerApp.allow_unauthenticated_access=False"),
+        *(
+            f"--ServerApp.root_dir={folder}",
+            "--ServerApp.base_url=/a%40b/",
+            "--ServerApp.allow_unauthenticated_access=False",
+        ),
     ]
     process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     log.close()

@@ -75,7 +75,9 @@ def test_tells_a_folder_that_is_not_there_from_one_that_could_not_be_asked(serve
     assert (down.status, down.json["code"]) == (503, "unavailable")
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'{"deadline_seconds": true}', b'{"deadline_seconds": NaN}', b"\xff", b"[" * 60_000])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b'{"deadline_seconds": true}', b'{"deadline_seconds": NaN}', b"\xff", b"[" * 60_000]
+)
 def test_refuses_a_body_that_makes_no_sense(server: Any, body: bytes) -> None:
     answer = server.alc("POST", "data/flush", body)
     assert (answer.status, answer.json["code"]) == (422, "bad_input")

@@ -37,9 +37,16 @@ def test_the_front_page_leads_to_the_jobs(server: Any, ui: str, end: str) -> Non
     assert answer.headers["Location"] == f"{path_of(server)}jupyter-alc/v1/{ui}/jobs/"
 
 
-def test_nothing_that_says_who_asks_reaches_the_ui_and_no_cookie_comes_back(server: Any, ui: str, spark_ui: Any) -> None:
+def test_nothing_that_says_who_asks_reaches_the_ui_and_no_cookie_comes_back(
+    server: Any, ui: str, spark_ui: Any
+) -> None:
     spark_ui.asked.clear()
-    mine = {"Cookie": "_xsrf=1; username-x=2", "X-Forwarded-Context": "/evil", "X-XSRFToken": "1", "Accept": "text/html"}
+    mine = {
+        "Cookie": "_xsrf=1; username-x=2",
+        "X-Forwarded-Context": "/evil",
+        "X-XSRFToken": "1",
+        "Accept": "text/html",
+    }
     answer = server.alc("GET", f"{ui}/jobs/?id=1&_xsrf=secret&token={server.token}", headers=mine)
     (verb, path, headers) = spark_ui.asked[-1]
     assert (verb, path) == ("GET", "/jobs/?id=1")
