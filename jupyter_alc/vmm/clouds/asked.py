@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.errors import BadInput
 from jupyter_alc.core.names import identifier
 from jupyter_alc.vmm.people import account_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PEOPLE: Final = range(53000, 65000)
 DMS_VOLUME_AT: Final = "/var/lib/alc-dms"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from jupyter_alc.core.errors import AlcError, Unavailable
 from jupyter_alc.vmm.clouds import limits, network, volumes
 from jupyter_alc.vmm.clouds.asked import PEOPLE, Attach
 from jupyter_alc.vmm.clouds.etc import filtered_etc
 from jupyter_alc.vmm.clouds.processes import ProcessId
-from jupyter_alc.vmm.clouds.records import MachineRecord, Records
 from jupyter_alc.vmm.clouds.sandbox import MACHINE_CAPABILITIES, Bind, Folder, PrivateFile, Running, Sandbox, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable, Mapping
+
+    from jupyter_alc.vmm.clouds.records import MachineRecord, Records
 
 ENV_AT: Final = "/opt/alc/env"
 CODE_AT: Final = "/opt/alc/code"
@@ -60,13 +63,13 @@ class Isolated:
         record.namespace, record.host_end = link.namespace, link.host_end
 
     def start(self, record: MachineRecord, records: Records, user_data: Mapping[str, Any]) -> None:
-        """Start the machine of `record` and write its first process into it. Raises AlcError; the caller then ends it."""
+        """Start the machine of `record` and note its first process there. Raises AlcError; the caller then ends it."""
         folder = records.folder_of(record.key)
         held = limits.limit(record.namespace, record.cores, record.memory_bytes)
         record.cgroups, record.limits = [str(one) for one in held.folders], held.as_json()
         records.save(record)
         network.connect(self._link(record.key, record.address), self.service_address, self.ports)
-        told = json.dumps({**user_data, "machine": record.as_json()}).encode()
+        told = json.dumps({**user_data, "machine": record.for_agent()}).encode()
         sandbox = self._sandbox(record, held, filtered_etc(folder / "etc", record.key), told)
         with os.fdopen(os.open(folder / "machine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             running = start(sandbox, log)

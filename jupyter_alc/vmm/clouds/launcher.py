@@ -20,10 +20,9 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.clock import Clock, SystemClock
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Denied, Missing, NotFound, Unavailable
@@ -32,6 +31,9 @@ from jupyter_alc.vmm.clouds import asked, network
 from jupyter_alc.vmm.clouds.isolated import Isolated
 from jupyter_alc.vmm.clouds.plain import Plain
 from jupyter_alc.vmm.clouds.records import MachineRecord, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOG: Final = logging.getLogger("jupyter_alc.launcher")
 SOCKET_NAME: Final = "launcher.sock"

@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.errors import AlcError, Conflict, Missing, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SERVER_PORT: Final = 8888
 SERVICE_ADDRESSES: Final = tuple(f"10.{second}.0.1" for second in range(210, 220))

@@ -7,16 +7,19 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from jupyter_alc.core.errors import Unavailable
 from jupyter_alc.vmm.clouds import volumes
-from jupyter_alc.vmm.clouds.asked import Attach
 from jupyter_alc.vmm.clouds.processes import ProcessId, with_environment
-from jupyter_alc.vmm.clouds.records import MachineRecord, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jupyter_alc.vmm.clouds.asked import Attach
+    from jupyter_alc.vmm.clouds.records import MachineRecord, Records
 
 MARK: Final = "ALC_MACHINE_KEY"
 LOOPBACK: Final = "127.0.0.1"
@@ -59,7 +62,7 @@ class Plain:
         private.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = private / "user-data.json"
         with os.fdopen(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({**user_data, "machine": record.as_json()}, file)
+            json.dump({**user_data, "machine": record.for_agent()}, file)
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         home = self.environments / record.environment
         environment |= {MARK: record.key, "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
@@ -100,7 +103,7 @@ class Plain:
             left = with_environment(f"{MARK}={key}")
             for process in left:
                 process.kill()
-            if all([process.wait_gone(2) for process in left]) and not with_environment(f"{MARK}={key}"):
+            if all(process.wait_gone(2) for process in left) and not with_environment(f"{MARK}={key}"):
                 break
         child = self._children.pop(key, None)
         if child:

@@ -54,7 +54,7 @@ def _stat(pid: int) -> tuple[str, int]:
 
 
 def with_environment(entry: str) -> list[ProcessId]:
-    """Every process of ours that was started with `NAME=value` in its environment: how a tree without a namespace is found."""
+    """Every process of ours started with `NAME=value` in its environment: how a tree without a namespace is found."""
     wanted, found = entry.encode(), []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():

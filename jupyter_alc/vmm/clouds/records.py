@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.vmm.clouds.processes import ProcessId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @dataclass(slots=True)
@@ -37,20 +39,26 @@ class MachineRecord:
         """The process whose end is the machine's end; None before it was started."""
         return ProcessId(self.pid, self.started) if self.pid else None
 
+    def for_agent(self) -> dict[str, Any]:
+        """What the machine itself is told about itself."""
+        return {
+            "key": self.key,
+            "type": self.type,
+            "cores": self.cores,
+            "memory_bytes": self.memory_bytes,
+            "isolation": self.isolation,
+            "limits": self.limits or {"cores": False, "memory": False},
+            "address": self.address,
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The launcher's answer: the public part, with the state looked up now."""
         init = self.init
         return {
-            "key": self.key,
-            "type": self.type,
+            **self.for_agent(),
             "state": "running" if init and init.alive() else "dead",
-            "address": self.address,
             "pid": self.pid,
-            "isolation": self.isolation,
-            "limits": self.limits or {"cores": False, "memory": False},
             "environment": self.environment,
-            "cores": self.cores,
-            "memory_bytes": self.memory_bytes,
             "started_at": self.started_at,
         }
 

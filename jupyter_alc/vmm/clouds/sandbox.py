@@ -10,14 +10,17 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import AlcError, Missing, Unavailable
 
-# mounting FUSE and volumes (SYS_ADMIN); becoming the user; making and owning the user's folders; ending the user's processes
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# mounting FUSE and volumes (SYS_ADMIN), becoming the user, making and owning the user's folders, ending the user's
+# processes
 MACHINE_CAPABILITIES: Final = (
     "CAP_SYS_ADMIN",
     "CAP_SETUID",
@@ -30,7 +33,13 @@ MACHINE_CAPABILITIES: Final = (
 )
 _BECOMING: Final = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 # a cgroup is joined before anything else is started, so that nothing escapes it
-_JOIN: Final = 'echo "$1" > /proc/self/oom_score_adj; shift; while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
+_JOIN: Final = """\
+{ echo "$1" > /proc/self/oom_score_adj; } 2> /dev/null || :
+shift
+while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
+shift
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +72,11 @@ class PrivateFile:
 class Sandbox:
     """What to run and what it sees.
 
-    `network` is the name of a network namespace (`ip netns`), None for the host's network. `identity` is (uid, gid): the
-    program then has no capability, no groups and can gain nothing; None runs it as root with `capabilities` only.
-    `etc` is a folder made by `filtered_etc`. `cgroups` are cgroup folders to join. `tmpfs_bytes` is the most each of /tmp, /run, /var, /home and /dev/shm may hold.
-    A lower `oom_score_adj` is ended later when memory runs out; children inherit it.
+    `network` is the name of a network namespace (`ip netns`), None for the host's network. `identity` is (uid, gid):
+    the program then has no capability, no groups and can gain nothing; None runs it as root with `capabilities` only.
+    `etc` is a folder made by `filtered_etc`. `cgroups` are cgroup folders to join. `tmpfs_bytes` is the most each of
+    /tmp, /run, /var, /home and /dev/shm may hold. A lower `oom_score_adj` is ended later when memory runs out (where
+    the host lets us set it); children inherit it.
     """
 
     argv: tuple[str, ...]
@@ -88,7 +98,7 @@ class Sandbox:
 
 @dataclass(slots=True)
 class Running:
-    """A started sandbox: `process` is the outer bubblewrap, `init` the pid (on the host) whose end is the end of all."""
+    """A started sandbox: `process` is the outer bubblewrap, `init` the pid (on the host) that all inside ends with."""
 
     process: subprocess.Popen[bytes]
     init: int

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import AlcError, Conflict, Unavailable
 from jupyter_alc.vmm.people import account_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442  # the same on every architecture
