@@ -101,7 +101,7 @@ c.JupyterHub.init_spawners_timeout = 1
 # machines outlive the Hub and are found again
 c.JupyterHub.cleanup_servers = False
 
-# -- VMM: dies with the Hub, holds no right of its own (it asks the Hub with each user's own token) ----------------------
+# -- VMM: dies with the Hub, has no right of its own (it asks the Hub with each user's own token) ---------------------
 c.JupyterHub.services = [
     {
         "name": "vmm",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -13,6 +12,7 @@ from jupyter_alc.core.errors import AlcError, Denied, NotFound, Unavailable, fro
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def _no_answer() -> Unavailable:

@@ -55,7 +55,13 @@ def shipped_folders() -> list[str]:
 
 @lru_cache(maxsize=4)
 def _environment(folders: tuple[str, ...]) -> Environment:
-    return Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def render_form(content: FormContent, folders: Sequence[str] = ()) -> str:

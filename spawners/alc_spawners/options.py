@@ -81,11 +81,15 @@ def _machine(
     found = next((one for one in machine_types if one["id"] == told), None)
     if found is None:
         names = _listed([str(one["id"]) for one in machine_types])
-        wrong = BadInput(f"There is no machine type {_quoted(told)} for you.", next_step=f"Choose {names}.", field="machine_type")
+        wrong = BadInput(
+            f"There is no machine type {_quoted(told)} for you.", next_step=f"Choose {names}.", field="machine_type"
+        )
         return None, [wrong]
     if found["offer"]["state"] == "refused":
         words = str(found["offer"]["words"]).rstrip(".")
-        return None, [Conflict(f"{found['title']}: {words}.", next_step="Choose another machine type.", field="machine_type")]
+        return None, [
+            Conflict(f"{found['title']}: {words}.", next_step="Choose another machine type.", field="machine_type")
+        ]
     return found, []
 
 
@@ -93,11 +97,13 @@ def _data(told: object, datasets: Sequence[str]) -> tuple[tuple[str, ...], list[
     if told is None:
         return (), []
     if not isinstance(told, list | tuple) or not all(isinstance(one, str) for one in told):
-        return (), [BadInput("The datasets are not a list of ids.", next_step='Write ["one", "two"].', field="datasets")]
+        return (), [
+            BadInput("The datasets are not a list of ids.", next_step='Write ["one", "two"].', field="datasets")
+        ]
     unknown = [one for one in dict.fromkeys(told) if one not in datasets]
-    names = f"Choose from {_listed(datasets)}." if datasets else "Start without datasets, or ask the operator for access."
+    cure = f"Choose from {_listed(datasets)}." if datasets else "Start without data, or ask the operator for access."
     problems: list[AlcError] = [
-        BadInput(f"There is no dataset {_quoted(one)} for you.", next_step=names, field="datasets")
+        BadInput(f"There is no dataset {_quoted(one)} for you.", next_step=cure, field="datasets")
         for one in unknown[:_MOST_SHOWN]
     ]
     return tuple(dict.fromkeys(told)), problems

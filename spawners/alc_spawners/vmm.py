@@ -161,7 +161,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
                 gone = asked is None or (await self._vmm(5).allocation(asked))["state"] in {"released", "refused"}
             except NotFound:
                 gone = True
-            except Unavailable:
+            except AlcError:
                 gone = False
             if gone or (now and asked):
                 return
@@ -181,7 +181,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
                 if found is None or not alive(found):
                     return str(await super().get_url())
             except AlcError:
-                if self.server.port:  # known from before; VMM's silence must not keep anybody from a running server
+                if self.server.ip:  # known from before; VMM's silence must not keep anybody from a running server
                     return str(await super().get_url())
             await asyncio.sleep(1)
 
@@ -226,7 +226,9 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
     def stop_path(self) -> str:
         """The Hub's REST path that stops this very server, also a named one."""
         user = url_path_join(self.hub.base_url, "api/users", self.user.escaped_name)
-        return url_path_join(user, "servers", url_escape_path(self.name)) if self.name else url_path_join(user, "server")
+        return (
+            url_path_join(user, "servers", url_escape_path(self.name)) if self.name else url_path_join(user, "server")
+        )
 
     # -- asking VMM ----------------------------------------------------------------------------------------------------
 
@@ -237,7 +239,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         return bool(self._spawn_pending or self._start_pending)
 
     def _spawn_number(self) -> str:
-        """One number for this start, kept by the Hub before the start: a claim repeated by whomever is the same claim."""
+        """Name this start as the Hub noted it beforehand, so that a claim repeated by whomever is the same claim."""
         started: datetime | None = self.orm_spawner.started
         return started.isoformat() if started else "0"
 
