@@ -68,7 +68,7 @@ def claim(
 ) -> tuple[Allocation, bool]:
     """Return the allocation for this claim and whether it is new; see the semantics page, 3.
 
-    Raises `BadInput` (type), `Conflict` (another server of hers has a machine), `Denied` (no isolation), `PoolExhausted`.
+    Raises `BadInput` (type), `Conflict` (another server of hers has one), `Denied` (no isolation), `PoolExhausted`.
     """
     ident = asked.ident(hub)
     try:
@@ -121,7 +121,7 @@ def _replace_older(connection: Connection, asked: Claim, now: float) -> None:
         if older.server != asked.server:
             name = older.server or "the default one"
             raise Conflict(
-                f"You already have a machine, for your server {name!r}; your data is attached to one machine at a time.",
+                f"You have a machine already, for your server {name!r}, and your data is attached to one at a time.",
                 next_step="Stop that server first, then start this one.",
             )
         release(connection, older.id, now, "replaced by a newer start of the same server")

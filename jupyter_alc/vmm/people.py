@@ -11,32 +11,11 @@ from jupyter_alc.core.names import slug
 
 FIRST_UID: Final = 53_000
 _SYSTEM: Final = frozenset(
-    [
-        "root",
-        "daemon",
-        "bin",
-        "sys",
-        "sync",
-        "games",
-        "man",
-        "lp",
-        "mail",
-        "news",
-        "uucp",
-        "proxy",
-        "www-data",
-        "backup",
-        "list",
-        "irc",
-        "gnats",
-        "nobody",
-        "dms",
-        "alc",
-        "messagebus",
-        "systemd-network",
-        "systemd-resolve",
-        "sshd",
-    ]
+    (
+        *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
+        *("backup", "list", "irc", "gnats", "nobody", "dms", "alc", "messagebus", "sshd"),
+        *("systemd-network", "systemd-resolve"),
+    )
 )
 
 

@@ -1,4 +1,4 @@
-"""What the agent tells, and what it changes: functions of one open write transaction. Semantics: docs/semantics/vmm.md 4."""
+"""What the agent tells, and what it changes: functions of one open write transaction (docs/semantics/vmm.md 4)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def take(connection: Connection, key: str, report: Report, now: float, lease_sec
     machine = find_machine(connection, key)
     allocation = _checked(connection, machine, report)
     if report.event == "heartbeat":
-        _heartbeat(connection, machine, allocation, report, now, lease_seconds)
+        _heartbeat(connection, machine, allocation, report, now=now, lease_seconds=lease_seconds)
     elif report.event == "drained":
         _drained(connection, machine, report, now)
     elif allocation is None:
@@ -101,7 +101,7 @@ def take(connection: Connection, key: str, report: Report, now: float, lease_sec
     elif report.event == "failed":
         fail(connection, allocation.id, now, _problem(report))
     else:
-        _progress(connection, machine, allocation, report, now, lease_seconds)
+        _progress(connection, machine, allocation, report, now=now, lease_seconds=lease_seconds)
 
 
 def _checked(connection: Connection, machine: Machine, report: Report) -> Allocation | None:
@@ -125,6 +125,7 @@ def _heartbeat(
     machine: Machine,
     allocation: Allocation | None,
     report: Report,
+    *,
     now: float,
     lease_seconds: float,
 ) -> None:
@@ -174,6 +175,7 @@ def _progress(
     machine: Machine,
     allocation: Allocation,
     report: Report,
+    *,
     now: float,
     lease_seconds: float,
 ) -> None:

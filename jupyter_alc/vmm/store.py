@@ -42,7 +42,7 @@ _A, _M = AllocationState, MachineState
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the plan looks at: every living machine, those that went last, every allocation that is not over."""
+    """What the plan looks at: all living machines, those that went last, each allocation that is open or releasing."""
 
     machines: tuple[Machine, ...]
     recent: tuple[Machine, ...]
@@ -163,7 +163,7 @@ class Store:
             return Rows(
                 tuple(living_machines(connection)),
                 tuple(recent_machines(connection)),
-                tuple(allocations_in(connection, OPEN | {_A.RELEASING, _A.FAILED})),
+                tuple(allocations_in(connection, OPEN | {_A.RELEASING})),
             )
 
     def add_machine(self, key: str, type_id: str, token: str, max_total: int) -> bool:

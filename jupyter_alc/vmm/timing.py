@@ -9,9 +9,7 @@ from dataclasses import dataclass
 class Timing:
     """Seconds, handed in so that tests need not wait."""
 
-    launch_seconds: float = (
-        240.0  # from the row to the agent's "ready"; a busy host warms its server in tens of seconds
-    )
+    launch_seconds: float = 240.0  # from the row to the agent's "ready"; a busy host needs tens of seconds
     lease_seconds: float = 300.0  # ten of the Hub's polls
     orders_seconds: float = 25.0  # a long poll; below the minute after which proxies cut
     drain_retry_seconds: float = 30.0  # between two tries to send what is left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -35,10 +36,8 @@ def hub_secret(path: Path) -> str:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(new_secret())
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(made, path)  # whole or not at all, and never over one that is there
-        except FileExistsError:
-            pass
     finally:
         made.unlink()
     return path.read_text(encoding="ascii").strip()

@@ -104,7 +104,7 @@ def parse_bytes(told: object) -> int:
     if match is None or unit is None:
         raise BadInput(f"{str(told)[:40]!r} is not a size.", next_step=cure, field="memory_bytes")
     fraction = match[2] or "0"
-    return int(match[1]) * unit + int(fraction) * unit // 10 ** len(fraction)
+    return int(match[1]) * unit + int(fraction) * unit // int("1" + "0" * len(fraction))
 
 
 def _text(told: object) -> str:
@@ -220,7 +220,7 @@ def _complain_of_missing(path: Path, node: yaml.Node, values: Mapping[str, Any])
 
 def _plain(node: yaml.Node) -> object:
     try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return yaml.SafeLoader("").construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError) as error:
         raise BadInput("has a value that cannot be read.", next_step="Write plain text or a number.") from error
 

@@ -1,0 +1,1 @@
+"""Fakes and contract suites, shipped: a facility proves its adapter, cloud or backend with them, without us."""
