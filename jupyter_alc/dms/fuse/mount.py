@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ from jupyter_alc.dms.fuse.control import widen
 from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
 from jupyter_alc.dms.fuse.table import mount_at
-from jupyter_alc.dms.fuse.wait import install
+from jupyter_alc.dms.fuse.wait import PollingWait, install
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Mount:
         self.where = where
         self._operations = Operations(Attributes(owner, datasets), volume)
         self._forgetting = Forgetting(self._operations.nodes)
-        self._wait = None
+        self._wait: PollingWait | None = None
         self._folder = -1
 
     def attach(self) -> None:
@@ -64,8 +64,17 @@ class Mount:
         widen(self.where)
         self._wait = install()
 
-    async def serve(self, engine: Engine, loop: asyncio.AbstractEventLoop, stop: trio.Event) -> None:
-        """Answer the kernel until `stop` is set or somebody unmounts; in trio, in the main thread."""
+    def run(
+        self, engine: Engine, loop: asyncio.AbstractEventLoop, on_stop: Callable[[Callable[[], object]], object]
+    ) -> None:
+        """Answer the kernel until somebody unmounts or what was handed to `on_stop` is called; in the main thread."""
+        trio.run(self._serve, engine, loop, on_stop)
+
+    async def _serve(
+        self, engine: Engine, loop: asyncio.AbstractEventLoop, on_stop: Callable[[Callable[[], object]], object]
+    ) -> None:
+        stop, token = trio.Event(), trio.lowlevel.current_trio_token()
+        on_stop(lambda: _soon(token, stop))
         self._operations.bind(engine, Bridge(loop))
         loop.call_soon_threadsafe(engine.on_change, self._forgetting.told)
         self._forgetting.start()
@@ -90,6 +99,11 @@ class Mount:
             _umount(self.where)
         pyfuse3.close(unmount=not may and not _roots(self.where))
         os.close(self._folder)
+
+
+def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(stop.set)
 
 
 def _roots(where: Path) -> bool:

@@ -19,6 +19,7 @@ import trio
 log = logging.getLogger(__name__)
 
 TESTED: Final = frozenset({"3.5.0"})
+_NAME: Final = "_wait_fuse_readable"  # what pyfuse3's workers look up
 _FAIR_EVERY: Final = 32  # calls after which other tasks get their turn under a storm of hits
 
 
@@ -69,7 +70,7 @@ class PollingWait:
 
 
 def install(*, wanted: bool = True) -> PollingWait | None:
-    """Put the polling wait in place after `pyfuse3.init`; None (said once in the log) where that is not known to be safe."""
+    """Put the polling wait in place after `pyfuse3.init`; None, said in the log, where that is not known to be safe."""
     reason = _why_not(wanted)
     device = device_of_session()
     if reason is None and device is None:
@@ -82,7 +83,7 @@ def install(*, wanted: bool = True) -> PollingWait | None:
     async def _wait_fuse_readable() -> bool:
         return await waiting.wait()
 
-    pyfuse3._wait_fuse_readable = _wait_fuse_readable  # noqa: SLF001  (the name that the workers look up)
+    setattr(pyfuse3, _NAME, _wait_fuse_readable)
     return waiting
 
 
@@ -93,5 +94,5 @@ def _why_not(wanted: bool) -> str | None:
         return f"pyfuse3 {pyfuse3.__version__} was not tested with the other one"
     if getattr(pyfuse3, "trio", None) is not trio:
         return "pyfuse3 does not run on trio"
-    shipped = getattr(pyfuse3, "_wait_fuse_readable", None)
+    shipped = getattr(pyfuse3, _NAME, None)
     return None if inspect.iscoroutinefunction(shipped) else "its wait is not a coroutine"

@@ -1,0 +1,49 @@
+"""One daemon per volume: the kernel's lock on a file, which ends with its process however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from jupyter_alc.core.errors import Conflict, NoSpace
+
+NAME: Final = "daemon.lock"
+
+
+class AnotherDaemon(Conflict):
+    """Somebody else serves this volume."""
+
+
+class VolumeLock:
+    """Held from `take` until the process ends."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, volume: Path, user: str, owner: tuple[int, int] | None = None) -> VolumeLock:
+        """Lock `volume`, made if need be and given to `owner`; `AnotherDaemon` names the process that has it."""
+        try:
+            volume.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(volume / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+        except OSError as error:
+            raise NoSpace(
+                f"The data volume {volume} cannot be written: {error.strerror}.",
+                next_step="Make it a folder of the data service with free space.",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise AnotherDaemon(
+                f"Another data service (pid {pid}) already serves {user}'s data on {volume}.",
+                next_step="Use that one; its socket answers. To start anew, end it first.",
+            ) from held
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return cls(descriptor)
