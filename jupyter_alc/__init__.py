@@ -8,12 +8,22 @@ Jupyter and IPython look for, and import their rooms only when they are called.
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_alc.magics.client import Alc
 
 try:
     __version__ = version("jupyter-alc")
 except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0.0.0"
+
+
+def client() -> Alc:
+    """The Python calls behind the magics: `.dms`, `.piezo` and `.vmm` of the user whose Jupyter server runs this."""
+    from jupyter_alc.magics.client import Alc  # noqa: PLC0415  (only a caller pays for this)
+
+    return Alc()
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -49,11 +49,9 @@ class ClusterHandler(AlcHandler):
     @authorized
     async def delete(self, id: str) -> None:
         """Ask for its end; 202 with the cluster to watch until it is not found."""
-        clusters = asked(self.alc.parts.clusters)
-        before = await clusters.get(id)
-        after = await clusters.stop(id)
+        ended = await asked(self.alc.parts.clusters).stop(id)
         self.alc.watch.look("clusters")
-        self.answer((after or before).as_json(), 202)
+        self.answer(ended.as_json(), 202)
 
 
 class ConnectionHandler(AlcHandler):

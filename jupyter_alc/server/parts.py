@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jupyter_alc.core.settings import dms_socket
+from jupyter_alc.core.settings import DMS_SOCKET_VARIABLE, dms_socket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,39 +52,39 @@ class Machines(Protocol):
         ...
 
 
-class AnyCluster(Protocol):
+class Told(Protocol):
     """A cluster, as far as it is told."""
 
     def as_json(self) -> dict[str, Any]:
-        """What may be told of it: no secret."""
+        """Its form in JSON."""
         ...
 
 
 class Clusters(Protocol):
-    """This user's clusters."""
+    """This user's clusters. Every call raises `AlcError` and nothing else."""
 
-    async def list(self) -> Sequence[AnyCluster]:
-        """All that are not gone."""
+    async def list(self) -> Sequence[Told]:
+        """Those that live, and for a while those that ended unasked."""
         ...
 
-    async def create(self, id: str | None, options: dict[str, Any]) -> AnyCluster:
+    async def create(self, cluster_id: str | None, options: dict[str, Any], /) -> Told:
         """Ask for one; all that is wrong with the options is told at once."""
         ...
 
-    async def get(self, id: str) -> AnyCluster:
+    async def get(self, cluster_id: str, /) -> Told:
         """One of them; `NotFound` when it is not there or not this user's."""
         ...
 
-    async def stop(self, id: str) -> AnyCluster | None:
+    async def stop(self, cluster_id: str, /) -> Told:
         """Ask for its end; safe to repeat."""
         ...
 
-    async def renew(self, id: str) -> None:
+    async def renew(self, cluster_id: str, /) -> object:
         """Say that its owner still lives."""
         ...
 
-    async def connection(self, id: str) -> Mapping[str, Any]:
-        """Where it answers, with its secret."""
+    async def connection(self, cluster_id: str, /) -> Mapping[str, Any]:
+        """`{"connect_url", "ui_url"}`: where it answers, with its secret."""
         ...
 
 
@@ -104,9 +104,10 @@ def real_parts(environment: Mapping[str, str] | None = None) -> Parts:
     from jupyter_alc.vmm.client import VmmClient  # noqa: PLC0415
 
     given = os.environ if environment is None else environment
+    socket = dms_socket(given)
     vmm, token = given.get("ALC_VMM_URL", ""), given.get("JUPYTERHUB_API_TOKEN", "")
     return Parts(
-        data=DmsClient(dms_socket(given)),
+        data=DmsClient(socket) if DMS_SOCKET_VARIABLE in given or socket.exists() else None,
         machines=VmmClient(vmm, token) if vmm and token else None,
         clusters=PiezoClusters(),
     )

@@ -92,7 +92,8 @@ class UiHandler(UiPage):
     async def _page(self, id: str, page: str) -> None:
         if changes_something(page):
             raise Denied("The Spark UI is read only here.", next_step="Interrupt the cell to end a query.")
-        ui_url = str((await asked(self.alc.parts.clusters).connection(id)).get("ui_url") or "")
+        connection = await asked(self.alc.parts.clusters).connection(id)
+        ui_url = str(connection.get("ui_url") or "")
         if not page:
             self.redirect(f"{self.prefix(id)}/jobs/")
             return

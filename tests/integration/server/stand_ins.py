@@ -86,8 +86,9 @@ class StandInClusters:
         one.state, one.looks = "stopping", 0
         return one
 
-    async def renew(self, id: str) -> None:
+    async def renew(self, id: str) -> StandInCluster:
         self.renewed += 1
+        return self.alive[id]
 
     async def connection(self, id: str) -> dict[str, Any]:
         await self.get(id)

@@ -1,0 +1,183 @@
+"""What a magic returns: the same in text and in HTML, with everything escaped, and the plain data behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from jupyter_alc.magics.words import plain, plural, seconds, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jupyter_alc.magics.client import Told
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """Something to look at. `told` is what the server told, for programs."""
+
+    text: str
+    html: str
+    told: Any = field(default=None)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.text, "text/html": f'<div class="jp-AlcShown">{self.html}</div>'}
+
+
+def words(text: str, told: Any = None) -> Shown:
+    """A sentence or two."""
+    return Shown(text, f"<p>{escape(text)}</p>", told)
+
+
+def helped(text: str) -> Shown:
+    """The help of a magic, with its columns kept."""
+    return Shown(text, f"<pre>{escape(text)}</pre>")
+
+
+def stacked(*parts: Shown, told: Any = None) -> Shown:
+    """One thing below the other."""
+    return Shown("\n".join(part.text for part in parts), "".join(part.html for part in parts), told)
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Shown:
+    """A table."""
+    lines = [list(row) for row in rows]
+    ths = "".join(f'<th scope="col" style="text-align:left">{escape(name)}</th>' for name in head)
+    trs = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in lines)
+    return Shown(table(head, lines), f"<table><thead><tr>{ths}</tr></thead><tbody>{trs}</tbody></table>")
+
+
+def data_shown(told: Told) -> Shown:
+    """`%dms status`."""
+    datasets = told.get("datasets") or []
+    if not datasets:
+        return words(
+            str(told.get("words") or "No datasets came with this server. Choose some when you start it."), told
+        )
+    rows = [
+        (
+            one["id"],
+            one.get("title"),
+            one.get("access"),
+            size(one.get("size_bytes")),
+            f"{size(one.get('moved_bytes'))} in {plural(int(one.get('requests') or 0), 'request')}",
+            unsent_words(one),
+            state_words(one),
+        )
+        for one in datasets
+    ]
+    mount = (told.get("daemon") or {}).get("mount")
+    where = [words(f"Mounted at {mount}.")] if mount and (told.get("daemon") or {}).get("mounted") else []
+    return stacked(grid(("dataset", "title", "access", "size", "moved", "unsent", "state"), rows), *where, told=told)
+
+
+def unsent_words(dataset: Told) -> str:
+    """How much of a dataset still waits for the archive."""
+    files = int(dataset.get("unsent_files") or 0)
+    return f"{plural(files, 'file')}, {size(dataset.get('unsent_bytes'))}" if files else "nothing"
+
+
+def state_words(one: Told) -> str:
+    """A state, and why where there is a reason."""
+    problem = one.get("problem")
+    why = problem.get("message") if isinstance(problem, dict) else one.get("reason")
+    return f"{one.get('state')}: {why}" if why else str(one.get("state"))
+
+
+def folder_shown(entries: Sequence[Told]) -> Shown:
+    """`%dms ls`."""
+    if not entries:
+        return words("Nothing here.", list(entries))
+    rows = [
+        (
+            f"{one['name']}/" if one["type"] == "directory" else one["name"],
+            "" if one["type"] == "directory" else size(one.get("size")),
+        )
+        for one in entries
+    ]
+    return stacked(grid(("name", "size"), rows), told=list(entries))
+
+
+def flush_shown(unsent: Sequence[Told]) -> Shown:
+    """`%dms flush`."""
+    if not unsent:
+        return words("Everything is at the archive.", [])
+    rows = [
+        (one["path"], one.get("state"), size(one.get("size_bytes")), _message(one.get("problem"))) for one in unsent
+    ]
+    left = words(f"{plural(len(unsent), 'file')} not yet at the archive; sending goes on.")
+    return stacked(grid(("file", "state", "size", "why"), rows), left, told=list(unsent))
+
+
+def clusters_shown(clusters: Sequence[Told], ui_path: Mapping[str, str]) -> Shown:
+    """`%piezo status`; `ui_path` has the path of the Spark UI of each id."""
+    if not clusters:
+        return words("No cluster. Start one with %piezo start.", [])
+    rows = [
+        (
+            one["name"],
+            state_words(one),
+            f"{(one.get('executors') or {}).get('running', 0)} of {(one.get('executors') or {}).get('wanted', 0)}",
+            one.get("cores"),
+            f"{one.get('framework')} {one.get('version') or ''}".strip(),
+        )
+        for one in clusters
+    ]
+    links = [ui_shown(one, ui_path[one["id"]]) for one in clusters if one.get("ui")]
+    return stacked(grid(("cluster", "state", "executors", "cores", "runs"), rows), *links, told=list(clusters))
+
+
+def ui_shown(cluster: Told, path: str) -> Shown:
+    """The way to a cluster's Spark UI."""
+    text = f"Spark UI of {plain(cluster['name'])}: {path}"
+    link = f'<a href="{escape(path)}" target="_blank" rel="noopener">Spark UI of {escape(str(cluster["name"]))}</a>'
+    return Shown(text, f"<p>{link}</p>", cluster)
+
+
+def cluster_line(cluster: Told) -> str:
+    """One line about a cluster on its way."""
+    executors, reason = cluster.get("executors") or {}, str(cluster.get("reason") or "")
+    line = f"Cluster {plain(cluster['name'])}: {cluster['state']}"
+    if executors.get("wanted"):
+        line += f", {executors.get('running', 0)} of {plural(int(executors['wanted']), 'executor')}"
+    return f"{line}, {reason}" if reason else line
+
+
+def machine_shown(told: Told) -> Shown:
+    """`%vmm status`."""
+    machine = told.get("machine")
+    used = told.get("used") or {}
+    if not machine:
+        use = f"This server's processes hold {size(used.get('memory_bytes'))}."
+        return words(f"{told.get('words') or 'No machine service here.'} {use}", told)
+    allocation, cores = told.get("allocation") or {}, used.get("cores")
+    rows = [
+        ("machine", machine.get("title") or machine.get("type")),
+        ("state", allocation.get("state") or "not known"),
+        ("cores", f"{'?' if cores is None else cores} of {machine.get('cores')} in use"),
+        ("memory", f"{size(used.get('memory_bytes'))} of {size(machine.get('memory_bytes'))} in use"),
+        ("isolation", machine.get("isolation") or "not known"),
+    ]
+    problem = [words(str(told["words"]))] if told.get("words") else []
+    return stacked(grid(("this server", ""), rows), *problem, told=told)
+
+
+def started_words(cluster: Told, again: bool, session: bool) -> str:
+    """What `%piezo start` ends with."""
+    name = plain(cluster["name"])
+    begun = f"Attached to cluster {name}, which was running already" if again else f"Cluster {name} is ready"
+    took = "" if again or cluster.get("ready_seconds") is None else f" after {seconds(cluster['ready_seconds'])}"
+    return f"{begun}{took}.{' Your session is in the variable spark.' if session else ''}"
+
+
+def _message(problem: Any) -> str:
+    return str(problem.get("message") or "") if isinstance(problem, dict) else ""
+
+
+def _cell(told: Any) -> str:
+    return f'<td style="text-align:left">{escape(plain(told))}</td>'

@@ -1,0 +1,49 @@
+"""How numbers and tables read, in a notebook and in a terminal alike. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size(count: Any) -> str:
+    """Bytes with a unit: `37.1 MiB`; `unknown` for nothing known."""
+    if not isinstance(count, int | float) or isinstance(count, bool):
+        return "unknown"
+    amount, unit = float(count), 0
+    while abs(amount) >= 1024 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
+
+
+def seconds(count: Any) -> str:
+    """Seconds as people say them: `0.5 s`, `75 s`, `4 min`; `unknown` for nothing known."""
+    if not isinstance(count, int | float) or isinstance(count, bool):
+        return "unknown"
+    if count < 10:
+        return f"{count:.1f} s"
+    return f"{count:.0f} s" if count < 120 else f"{count / 60:.0f} min"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 file`, `3 files`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Columns as wide as they need, for a terminal; control characters are shown, not sent."""
+    lines = [tuple(head), *(tuple(plain(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def plain(told: Any) -> str:
+    """The text of one cell, with control characters made visible."""
+    text = "" if told is None else str(told)
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
