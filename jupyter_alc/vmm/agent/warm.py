@@ -1,0 +1,161 @@
+"""The warm parent: a process that has imported a Jupyter server and waits; at the claim it forks into the user's.
+
+    python -m jupyter_alc.vmm.agent.warm FD
+
+It has one thread, no event loop and nothing of any user. Over the socket FD it says `{"warm": true, "seconds"}`, takes
+`{"fork": {...}}`, answers `{"pid"}` and tells `{"ended": pid, "status"}`. It ends when the agent hangs up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+# `jupyterhub.singleuser.app` must not be among them: it patches the handlers for the old style
+WANTED: Final = (
+    "jupyterlab.labapp",
+    "jupyter_server.serverapp",
+    "jupyter_server.services.contents.largefilemanager",
+    "jupyter_server_terminals.app",
+    "jupyter_lsp",
+    "jupyterhub.singleuser.extension",
+    "ipykernel",
+    "nbconvert",
+    "nbconvert.exporters",
+    "jupyter_alc.server.app",
+)
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_MOST_FILES: Final = 4096
+
+
+def warm_up() -> list[str]:
+    """Import what a server needs; returns what is not there."""
+    missing = []
+    for name in WANTED:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    gc.collect()
+    gc.freeze()
+    return missing
+
+
+def become(told: dict[str, Any]) -> None:
+    """Turn this process into the person's: her ids (when we are root), environment, folder and log; nothing of ours."""
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    os.setsid()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+    if os.getuid() == 0:
+        os.initgroups(told["name"], told["gid"])
+        os.setresgid(told["gid"], told["gid"], told["gid"])
+        os.setresuid(told["uid"], told["uid"], told["uid"])
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # else her own server could not look into its /proc/self
+    os.closerange(3, _MOST_FILES)
+    log = Path(told["log"])
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, output), (2, output)):
+        os.dup2(source, target)
+    os.closerange(3, _MOST_FILES)
+    os.environ.clear()
+    os.environ.update(told["environment"])
+    os.chdir(told["home"])
+    os.umask(0o022)
+    random.seed()
+
+
+def serve(told: dict[str, Any]) -> NoReturn:
+    """Be the person's server until it ends; never returns into the parent's code."""
+    status = 1
+    try:
+        become(told)
+        sys.argv = ["jupyterhub-singleuser", *told["args"]]
+        importlib.import_module("jupyterhub.singleuser").main()
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in a copy of the parent)
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _say(agent: socket.socket, told: dict[str, Any]) -> None:
+    agent.sendall(json.dumps(told).encode() + b"\n")
+
+
+def _reap(agent: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        _say(agent, {"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+
+
+def wait(agent: socket.socket) -> None:
+    """Fork when the agent says so, tell it who ended; returns when it hangs up."""
+    woken, waker = socket.socketpair()
+    for one in (woken, waker):
+        one.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    held = b""
+    while True:
+        ready, _, _ = select.select([agent, woken], [], [])
+        if woken in ready:
+            with contextlib.suppress(BlockingIOError):
+                woken.recv(4096)
+            _reap(agent)
+        if agent in ready:
+            more = agent.recv(1 << 16)
+            if not more:
+                return
+            *lines, held = (held + more).split(b"\n")
+            for line in lines:
+                _fork(agent, json.loads(line)["fork"])
+
+
+def _fork(agent: socket.socket, told: dict[str, Any]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        serve(told)
+    _say(agent, {"pid": pid})
+
+
+def main() -> int:
+    """Warm up, say so, and wait."""
+    began = time.monotonic()
+    with socket.socket(fileno=int(sys.argv[1])) as agent:
+        missing = warm_up()
+        _say(agent, {"warm": True, "seconds": round(time.monotonic() - began, 2), "missing": missing})
+        wait(agent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
