@@ -1,0 +1,200 @@
+import * as React from 'react';
+import { createRoot } from 'react-dom/client';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { AlcModel } from '../model';
+import { Client } from '../client';
+import type { IStories, Part } from '../tokens';
+import { Panel, type IPlace } from '../views/panel';
+import { memory, partOf, size, timeLeft } from '../views/words';
+import { english } from './english';
+import { CLUSTER, DATA, MACHINE, RESULTS } from './stories';
+
+const NOW = Date.parse('2026-03-01T12:00:00Z');
+
+class Told extends Client {
+  constructor(private readonly _stories: IStories) {
+    super(() => Promise.reject(new Error('not used')), '/user/ada/', english);
+  }
+
+  ask<P extends Part>(part: P): Promise<IStories[P]> {
+    return Promise.resolve(this._stories[part]);
+  }
+
+  flush = vi.fn(() => Promise.resolve());
+  stopCluster = vi.fn(() => Promise.resolve());
+}
+
+describe('Panel', () => {
+  let host: HTMLElement;
+  let root: ReturnType<typeof createRoot>;
+  const openDataset = vi.fn();
+  const place: IPlace = { stopServer: vi.fn(), openDataset };
+
+  beforeEach(() => {
+    (
+      globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }
+    ).IS_REACT_ACT_ENVIRONMENT = true;
+    host = document.createElement('div');
+    document.body.append(host);
+    root = createRoot(host);
+  });
+
+  afterEach(() => {
+    act(() => root.unmount());
+    host.remove();
+  });
+
+  // React 18 types `act` only in its canary; the function is there
+  const act = (React as unknown as { act: (todo: () => void) => void }).act;
+
+  async function show(news: Partial<IStories> = {}): Promise<Told> {
+    const client = new Told({
+      machine: MACHINE,
+      data: DATA,
+      clusters: { clusters: [CLUSTER] },
+      ...news
+    });
+    const model = new AlcModel(client);
+    await model.refresh();
+    act(() =>
+      root.render(
+        <Panel model={model} place={place} trans={english} now={NOW} />
+      )
+    );
+    return client;
+  }
+
+  const button = (label: string): HTMLButtonElement => {
+    const found = [...host.querySelectorAll('button')].find(
+      one => one.textContent === label
+    );
+    if (!found) {
+      throw new Error(`no button ${label}`);
+    }
+    return found;
+  };
+
+  it('tells what the machine is and uses', async () => {
+    await show();
+    const text = host.textContent ?? '';
+    expect(text).toContain('2 cores · 4 GiB · isolated (namespaces)');
+    expect(text).toContain('cores 1.4 of 2');
+    expect(text).toContain('memory 1.9 of 4 GiB');
+  });
+
+  it('tells what was needed, moved, and is being sent', async () => {
+    await show();
+    const text = host.textContent ?? '';
+    expect(text).toContain('8.1 MB needed · 8.6 MB moved · 37 MB in all');
+    expect(text).toContain('2 files unsent');
+    expect(text).toContain('sending rg.parquet, 1.2 of 1.9 MB');
+  });
+
+  it('sends and opens at the press of a button', async () => {
+    const client = await show();
+    act(() => button('Send now').click());
+    act(() => button('Open').click());
+    expect(client.flush).toHaveBeenCalledOnce();
+    expect(openDataset).toHaveBeenCalledWith('sans-examples');
+  });
+
+  it("links to the Spark UI below the user's server, in a new tab", async () => {
+    await show();
+    const link = host.querySelector('a');
+    expect(link?.getAttribute('href')).toBe(
+      '/user/ada/jupyter-alc/v1/piezo/clusters/c-1/ui/jobs/'
+    );
+    expect(link?.target).toBe('_blank');
+    expect(host.textContent).toContain('Spark 4.3 · ready');
+    expect(host.textContent).toContain('2 of 2 executors · lease 28 min');
+  });
+
+  it('stops the cluster whose button was pressed', async () => {
+    const client = await show();
+    act(() => button('Stop').click());
+    expect(client.stopCluster).toHaveBeenCalledWith('c-1');
+  });
+
+  it('tells a problem with its next step, and takes no markup from it', async () => {
+    const problem = {
+      code: 'denied',
+      message: 'The archive refused <b>rg.csv</b>.',
+      next_step: 'Ask for write access.'
+    };
+    await show({
+      data: {
+        datasets: [{ ...RESULTS, sending: null, state: 'unsent' }],
+        unsent: [
+          {
+            path: 'results/run/rg.csv',
+            state: 'refused',
+            size_bytes: 10,
+            problem
+          }
+        ]
+      }
+    });
+    const told = host.querySelector('.jp-AlcPanel-problem')?.textContent;
+    expect(told).toBe(
+      'run/rg.csvThe archive refused <b>rg.csv</b>.Ask for write access.'
+    );
+  });
+
+  it('says every state in words and announces it', async () => {
+    await show();
+    const spoken = host.querySelector('[aria-live="polite"]')?.textContent;
+    expect(spoken).toContain('Dataset results: 2 files unsent');
+    expect(spoken).toContain('Cluster guinier: ready');
+    for (const dot of host.querySelectorAll('.jp-AlcPanel-dot')) {
+      expect(dot.getAttribute('aria-hidden')).toBe('true');
+    }
+  });
+
+  it('says what to do where there is no machine, data or cluster', async () => {
+    await show({
+      machine: {
+        ...MACHINE,
+        machine: null,
+        allocation: null,
+        words: 'This server runs on no machine of ours.'
+      },
+      data: { datasets: [], unsent: [], words: '' },
+      clusters: { clusters: [] }
+    });
+    const text = host.textContent ?? '';
+    expect(text).toContain('This server runs on no machine of ours.');
+    expect(text).toContain('No dataset is mounted. Choose some');
+    expect(text).toContain('None runs. Start one with New');
+    expect(text).not.toContain('Stop my server');
+  });
+});
+
+describe('words', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1500, '1.5 kB'],
+    [999_999, '1 MB'],
+    [37_000_000, '37 MB']
+  ])('tells %i bytes as %s', (bytes, words) => {
+    expect(size(bytes)).toBe(words);
+  });
+
+  it('tells memory in powers of 1024', () => {
+    expect(memory(4 * 2 ** 30)).toBe('4 GiB');
+  });
+
+  it('names a shared unit once', () => {
+    expect(partOf(1_200_000, 1_900_000, english)).toBe('1.2 of 1.9 MB');
+    expect(partOf(900_000, 1_900_000, english)).toBe('900 kB of 1.9 MB');
+  });
+
+  it.each([
+    ['2026-03-01T12:00:42Z', '42 s'],
+    ['2026-03-01T16:12:00Z', '4 h 12 min'],
+    [NOW / 1000 + 1800, '30 min'],
+    [null, '']
+  ])('tells how long until %s', (then, words) => {
+    expect(timeLeft(then, NOW, english)).toBe(words);
+  });
+});

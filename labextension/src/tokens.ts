@@ -1,0 +1,157 @@
+/**
+ * Our words for what the server tells, and the token by which other extensions find the model.
+ *
+ * The server's description of these shapes is `jupyter_alc/server/openapi.yaml`.
+ */
+import { Token } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+
+/** What happened and what to do next. */
+export interface IProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly next_step: string;
+}
+
+export interface IMachine {
+  readonly key: string | null;
+  readonly type: string | null;
+  readonly title: string | null;
+  readonly cores: number | null;
+  readonly memory_bytes: number | null;
+  readonly isolation: string | null;
+  readonly allocation: string | null;
+}
+
+export interface IUsed {
+  /** Cores busy since the last look; null at the first look. */
+  readonly cores: number | null;
+  readonly memory_bytes: number | null;
+}
+
+export interface IAllocation {
+  readonly id: string;
+  readonly state: string;
+  readonly problem?: IProblem | null;
+}
+
+export interface IMachineStory {
+  /** Null where this server runs on no machine of ours. */
+  readonly machine: IMachine | null;
+  readonly used: IUsed | null;
+  readonly allocation: IAllocation | null;
+  /** Why the machine service could not be asked. */
+  readonly problem?: IProblem | null;
+  readonly words?: string;
+}
+
+export interface IDataset {
+  readonly id: string;
+  readonly title: string;
+  readonly where?: string;
+  readonly access: 'read' | 'write';
+  readonly size_bytes: number | null;
+  readonly needed_bytes: number;
+  readonly moved_bytes: number;
+  readonly unsent_files: number;
+  readonly unsent_bytes: number;
+  readonly sending: {
+    readonly path: string;
+    readonly sent_bytes: number;
+    readonly size_bytes: number;
+  } | null;
+  readonly state: 'ok' | 'sending' | 'unsent' | 'unreachable';
+  readonly problem: IProblem | null;
+}
+
+export interface IUnsent {
+  readonly path: string;
+  readonly state: string;
+  readonly size_bytes: number;
+  readonly problem: IProblem | null;
+}
+
+export interface IDataStory {
+  readonly datasets: readonly IDataset[];
+  readonly unsent: readonly IUnsent[];
+  readonly words?: string;
+}
+
+export interface ICluster {
+  readonly id: string;
+  readonly name: string;
+  readonly framework: string;
+  readonly version: string;
+  readonly state:
+    'asked' | 'starting' | 'ready' | 'stopping' | 'failed' | 'lost' | 'gone';
+  readonly reason: string | null;
+  readonly ending?: string | null;
+  readonly cores?: number | null;
+  readonly workers?: number | null;
+  readonly executors: {
+    readonly running: number;
+    readonly wanted: number;
+  } | null;
+  readonly ready_seconds?: number | null;
+  readonly lease_until: string | number | null;
+  readonly ui: boolean;
+  readonly problem: IProblem | null;
+}
+
+export interface IClustersStory {
+  readonly clusters: readonly ICluster[];
+}
+
+/** What each of the three parts tells. */
+export interface IStories {
+  readonly machine: IMachineStory;
+  readonly data: IDataStory;
+  readonly clusters: IClustersStory;
+}
+
+export type Part = keyof IStories;
+
+export const PARTS: readonly Part[] = ['machine', 'data', 'clusters'];
+
+/** One part as the model knows it now. */
+export interface IView<P extends Part = Part> {
+  /** The last answer; null before the first. It stays when a later question fails. */
+  readonly told: IStories[P] | null;
+  /** Why the last question, or the last thing the user asked for, failed. */
+  readonly problem: IProblem | null;
+  /** What the user asked for and is under way, such as `flush` or `stop:<id>`. */
+  readonly busy: readonly string[];
+}
+
+export interface IAlcModel extends IDisposable {
+  /** Emitted with the part that is another than before. */
+  readonly changed: ISignal<IAlcModel, Part>;
+  readonly machine: IView<'machine'>;
+  readonly data: IView<'data'>;
+  readonly clusters: IView<'clusters'>;
+  /** Cores used at the last looks, oldest first. */
+  readonly coresHistory: readonly number[];
+  /** Ask one part, or all three; never rejects. */
+  refresh(part?: Part): Promise<void>;
+  /** Send unsent files now. */
+  sendNow(): Promise<void>;
+  /** Ask for a cluster with the usual options. */
+  startCluster(): Promise<void>;
+  stopCluster(id: string): Promise<void>;
+  /** Give the machine back; true when its end was accepted. */
+  stopMachine(): Promise<boolean>;
+  /** Where the Spark UI of a cluster opens, below the user's own server. */
+  clusterUi(id: string): string;
+  /** Copy an example into the home unless it is there, and give its path; rejects with a `RestError`. */
+  example(name: string): Promise<string>;
+}
+
+/** The token of the model behind the panel. */
+export const IAlcModel = new Token<IAlcModel>(
+  'jupyter-alc:IAlcModel',
+  'What jupyter-alc knows of your machine, your data and your clusters.'
+);
+
+/** The event by which the server says that a part changed. */
+export const CHANGED_EVENT = 'https://schema.jupyter-alc.org/changed/v1';

@@ -1,0 +1,186 @@
+/** The machine: what it is, what it uses now, and how to give it back. */
+import * as React from 'react';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IMachine, IMachineStory, IUsed, IView } from '../tokens';
+import {
+  Action,
+  Actions,
+  Asking,
+  Item,
+  Line,
+  Problem,
+  Section,
+  Sparkline,
+  type Tone
+} from './parts';
+import { cores, memory, partOf } from './words';
+
+export function MachineSection(props: {
+  view: IView<'machine'>;
+  coresHistory: readonly number[];
+  trans: TranslationBundle;
+  onStop: () => void;
+}): JSX.Element {
+  const { view, trans } = props;
+  const story = view.told;
+  return (
+    <Section id="machine" title={trans.__('Machine')}>
+      {view.problem && <Problem problem={view.problem} />}
+      {!story && !view.problem && <Asking trans={trans} />}
+      {story && (
+        <Item
+          tone={_tone(story)}
+          name={_name(story.machine, trans)}
+          aside={_state(story, trans)}
+        >
+          <Machine {...props} story={story} />
+        </Item>
+      )}
+    </Section>
+  );
+}
+
+function Machine(props: {
+  story: IMachineStory;
+  view: IView<'machine'>;
+  coresHistory: readonly number[];
+  trans: TranslationBundle;
+  onStop: () => void;
+}): JSX.Element {
+  const { story, trans } = props;
+  const { allocation, machine, used } = story;
+  const problem = allocation?.problem ?? story.problem;
+  return (
+    <>
+      {machine && <Line>{_given(machine, trans)}</Line>}
+      {!machine && story.words && <Line>{story.words}</Line>}
+      {used && (
+        <>
+          <Sparkline
+            values={props.coresHistory}
+            top={machine?.cores ?? Math.max(1, ...props.coresHistory)}
+          />
+          <Used used={used} machine={machine} trans={trans} />
+        </>
+      )}
+      {problem && <Problem problem={problem} />}
+      {machine && (
+        <Actions>
+          <Action
+            label={
+              props.view.busy.includes('stop')
+                ? trans.__('Stopping…')
+                : trans.__('Stop my server…')
+            }
+            hint={trans.__(
+              'Sends what is unsent to the archive and gives the machine back'
+            )}
+            disabled={props.view.busy.includes('stop')}
+            onClick={props.onStop}
+          />
+        </Actions>
+      )}
+    </>
+  );
+}
+
+function Used(props: {
+  used: IUsed;
+  machine: IMachine | null;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { machine, trans, used } = props;
+  return (
+    <div className="jp-AlcPanel-row jp-AlcPanel-line">
+      <span>{_usedCores(used, machine, trans)}</span>
+      <span>{_usedMemory(used, machine, trans)}</span>
+    </div>
+  );
+}
+
+function _usedCores(
+  used: IUsed,
+  machine: IMachine | null,
+  trans: TranslationBundle
+): string {
+  if (used.cores === null) {
+    return '';
+  }
+  const now = used.cores.toFixed(1);
+  return machine?.cores
+    ? trans.__('cores %1 of %2', now, cores(machine.cores))
+    : trans.__('cores %1', now);
+}
+
+function _usedMemory(
+  used: IUsed,
+  machine: IMachine | null,
+  trans: TranslationBundle
+): string {
+  if (used.memory_bytes === null) {
+    return '';
+  }
+  return machine?.memory_bytes
+    ? trans.__(
+        'memory %1',
+        partOf(used.memory_bytes, machine.memory_bytes, trans, memory)
+      )
+    : trans.__('memory %1', memory(used.memory_bytes));
+}
+
+function _name(machine: IMachine | null, trans: TranslationBundle): string {
+  return machine
+    ? machine.title || machine.type || trans.__('Your machine')
+    : trans.__('This computer');
+}
+
+function _given(machine: IMachine, trans: TranslationBundle): string {
+  const told: string[] = [];
+  if (machine.cores) {
+    told.push(
+      trans._n('%1 core', '%1 cores', machine.cores, cores(machine.cores))
+    );
+  }
+  if (machine.memory_bytes) {
+    told.push(memory(machine.memory_bytes));
+  }
+  if (machine.isolation) {
+    told.push(
+      machine.isolation === 'none'
+        ? trans.__('not isolated')
+        : trans.__('isolated (%1)', machine.isolation)
+    );
+  }
+  return told.join(' · ');
+}
+
+function _state(story: IMachineStory, trans: TranslationBundle): string {
+  if (story.problem) {
+    return trans.__('state not known');
+  }
+  switch (story.allocation?.state) {
+    case undefined:
+      return '';
+    case 'ready':
+      return trans.__('yours');
+    case 'releasing':
+    case 'released':
+      return trans.__('being given back');
+    case 'failed':
+      return trans.__('failed');
+    default:
+      return trans.__('starting');
+  }
+}
+
+function _tone(story: IMachineStory): Tone {
+  if (story.allocation?.state === 'failed' || story.allocation?.problem) {
+    return 'bad';
+  }
+  if (story.problem) {
+    return 'warn';
+  }
+  return story.allocation && story.allocation.state !== 'ready'
+    ? 'moving'
+    : 'good';
+}
