@@ -69,8 +69,10 @@ class Keeper:
         for work in (self._observing(), self._deciding()):
             self._spawn(work)
 
-    def wake(self) -> None:
-        """Look again now: a claim, a report or an answer changed something."""
+    def wake(self, *, look: bool = False) -> None:
+        """Decide again now, because a claim, a report or an answer changed something; `look` at the cloud first."""
+        if look:
+            self._look.set()
         self._wake.set()
 
     async def stop(self) -> None:

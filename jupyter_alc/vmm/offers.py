@@ -79,7 +79,7 @@ def offer_of(kind: MachineType, scene: Scene) -> Offer:
         return Offer("cloud-down", "the service is closing")
     mine = [one for one in scene.rows.machines if one.type == kind.id]
     queue = sum(one.type == kind.id and one.state is AllocationState.QUEUED for one in scene.rows.allocations)
-    ready = sum(one.state is MachineState.READY for one in mine) - queue
+    ready = sum(one.state is MachineState.READY and one.isolation is not None for one in mine) - queue
     if ready > 0:
         return Offer("ready", f"{ready} ready now", 0)
     given = sum(one.state in GIVEN for one in mine)

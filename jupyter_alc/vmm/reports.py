@@ -186,8 +186,8 @@ def _progress(
     name = "server" if report.event == "ready" else report.stage
     if name not in STAGES:
         raise BadInput("That is not a stage.", next_step=f"Use one of {', '.join(STAGES)}.", field="stage")
-    if name != "claimed" and allocation.claimed_at is not None:  # hand-over: from the claim to the agent's first work
-        note_stage(connection, allocation, "claimed", max(0.0, now - allocation.claimed_at - report.seconds), now)
+    handed_over = max(0.0, now - (allocation.claimed_at or now) - (0.0 if name == "claimed" else report.seconds))
+    note_stage(connection, allocation, "claimed", handed_over, now)  # from the claim to the agent's first work
     note_stage(connection, allocation, name, report.seconds, now)
     if name in _AFTER:
         _advance(connection, allocation, _AFTER[name], now)

@@ -54,7 +54,7 @@ def usual_seconds(connection: Connection) -> dict[tuple[str, str], float]:
 def stages_done(connection: Connection, ident: str) -> dict[str, float]:
     """Return the seconds of each stage that is done."""
     rows = connection.execute(select(STAGE.c.name, STAGE.c.seconds).where(STAGE.c.allocation == ident))
-    return dict(rows)
+    return {str(row[0]): float(row[1]) for row in rows}
 
 
 def iso(seconds: float | None) -> str | None:

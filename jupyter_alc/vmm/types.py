@@ -36,6 +36,11 @@ _SIZE: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?\s*([A-Za-z]*)")
 _LEAST_MEMORY: Final = 64 * 1000**2
 
 
+def _require(holds: bool, field: str, wrong: str, cure: str) -> None:
+    if not holds:
+        raise BadInput(f"{field} {wrong}.", next_step=cure, field=field)
+
+
 @dataclass(frozen=True, slots=True)
 class MachineType:
     """One kind of machine, as many as `max_total` of it, `min_ready` of them warm."""
@@ -87,11 +92,6 @@ DEFAULT_TYPES: Final[tuple[MachineType, ...]] = (
         environment="python",
     ),
 )
-
-
-def _require(holds: bool, field: str, wrong: str, cure: str) -> None:
-    if not holds:
-        raise BadInput(f"{field} {wrong}.", next_step=cure, field=field)
 
 
 def parse_bytes(told: object) -> int:

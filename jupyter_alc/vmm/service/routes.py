@@ -152,7 +152,7 @@ class Reports(AgentHandler):
         report = report_of(self.body())
         await self.desk.ask(self.desk.store.report, self.machine.key, report)
         if report.event != "heartbeat" or not report.server_alive:
-            self.desk.keeper.wake()
+            self.desk.keeper.wake(look=report.event in {"ready", "drained", "failed"})
             self.desk.bells.ring(self.machine.key)
         self.tell({})
 
@@ -205,7 +205,7 @@ class Orders(AgentHandler):
                     self.desk.store.order_after, key, after, self.desk.types, self.desk.machine_url
                 )
                 left = deadline - asyncio.get_running_loop().time()
-                if number > after or left <= 0 or self._gone:
+                if order is not None or left <= 0 or self._gone:
                     break
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), left)
