@@ -97,6 +97,7 @@ export function addExampleCommand(
       _openExample(
         app,
         model,
+        trans,
         (args['name'] as string | undefined) ?? 'sans_guinier'
       )
   });
