@@ -63,7 +63,7 @@
       show(news.stages);
     }
     if (news.message && !cancelled) {
-      message.textContent = news.message;
+      message.textContent = news.message.replace(/^Spawn failed: /, '');
     }
     if (news.ready) {
       source.close();
@@ -74,7 +74,10 @@
       running = null;
       document.getElementById('progress-bar').classList.add('bg-danger');
       message.setAttribute('role', 'alert');
-      message.classList.add('alc-no');
+      message.className = 'alc-said alc-no';
+      const heading = document.getElementById('alc-heading');
+      heading.textContent = document.title = heading.dataset.failed;
+      document.getElementById('alc-lead').hidden = true;
       for (const row of list.querySelectorAll('.alc-stage-now')) {
         row.className = 'alc-stage alc-stage-failed';
       }

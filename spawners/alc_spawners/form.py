@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -47,6 +48,11 @@ def size(value: int | None) -> str:
     return f"{amount:.1f} {unit}" if amount < 9.95 and unit != "B" and round(amount, 1) % 1 else f"{amount:.0f} {unit}"
 
 
+def about(value: float | None) -> str:
+    """A wait for people, in whole seconds rounded up; nothing for None."""
+    return "" if value is None else seconds(float(max(1, math.ceil(value)))).replace(".0 s", " s")
+
+
 def shipped_folders() -> list[str]:
     """Where the templates lie: beside a checkout's sources, or in the environment's share folder."""
     places = (Path(__file__).resolve().parents[2] / "hub_config", Path(sys.prefix) / "share/jupyter-alc/hub_config")
@@ -88,11 +94,11 @@ def _machine(one: Mapping[str, Any], checked: object) -> dict[str, Any]:
         "id": one["id"],
         "title": one["title"],
         "description": one["description"],
-        "spec": f"{cores} {'core' if cores == 1 else 'cores'} · {size(one['memory_bytes'])} · {one['environment']}",
+        "spec": f"{cores} {'core' if cores == 1 else 'cores'} · {size(one['memory_bytes'])} · {one['environment']} environment",
         "note": one.get("limits_note") or "",
         "alone": one.get("isolation") == "none",
         "words": one["offer"]["words"],
-        "soon": seconds(one["offer"].get("seconds")),
+        "soon": about(one["offer"].get("seconds")),
         "tone": _TONES.get(one["offer"]["state"], "no"),
         "usable": usable(one),
         "checked": one["id"] == checked,

@@ -94,8 +94,9 @@ def test_size_place_and_access_are_shown():
 
 def test_cards_show_cores_memory_environment_and_the_count():
     text = render()
-    assert "2 cores · 3 GB · spark" in text
+    assert "2 cores · 3 GB · spark environment" in text
     assert "3 ready now" in text
+    assert 'data-soon="3 s"' in text
 
 
 def test_a_full_type_is_shown_with_its_reason_and_cannot_be_picked():
