@@ -1,21 +1,24 @@
-"""The engine by path, in the values of the REST interface: what the daemon's routes and an in-process `dms://` share."""
+"""The engine by path, in the values of the REST interface: the daemon's routes and an in-process `dms://` share it."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_alc.core.errors import AlcError, BadInput, IsFolder, VersionChanged
-from jupyter_alc.dms.engine.interface import Engine, Handle
-from jupyter_alc.dms.entry import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
+
+    from jupyter_alc.dms.engine.interface import Engine, Handle
+    from jupyter_alc.dms.entry import Entry
 
 PIECE_BYTES = 1 << 20
 
 
 class Access(Protocol):
-    """Datasets by path, from the daemon or from an engine of this process. Every call raises `AlcError` and nothing else."""
+    """Datasets by path, from the daemon or an engine of this process. Every call raises `AlcError` and nothing else."""
 
     async def status(self) -> dict[str, Any]:
         """`{"daemon", "datasets", "unsent"}` as `GET /v1/status` tells them."""
@@ -30,7 +33,7 @@ class Access(Protocol):
         ...
 
     async def read(self, path: str, start: int = 0, stop: int | None = None, token: str = "") -> bytes:
-        """Bytes `start`..`stop` of a file, of the version `token` if one is named (`VersionChanged` if that is no more)."""
+        """Bytes `start`..`stop` of a file, of version `token` if one is named (`VersionChanged` if that is no more)."""
         ...
 
     async def put(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 from jupyter_alc.core.errors import ArchiveUnreachable, Unavailable, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Mapping
+    from pathlib import Path
 
 _BASE: Final = "http://dms/v1"
 _CONNECT_SECONDS: Final = 10.0
@@ -18,7 +20,7 @@ _NEXT: Final = "Start your server again; if it stays away, tell the facility's s
 
 
 class DmsClient:
-    """Asks one daemon. It belongs to the event loop that first uses it; every call raises `AlcError` and nothing else."""
+    """Asks one daemon, from the event loop that first uses it; every call raises `AlcError` and nothing else."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket

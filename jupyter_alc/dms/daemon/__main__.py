@@ -1,4 +1,4 @@
-"""`python -m jupyter_alc.dms.daemon`: one JSON order on standard input, one JSON line on standard output, then service."""
+"""`python -m jupyter_alc.dms.daemon`: a JSON order on standard input, a JSON line on standard output, then service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 
 from jupyter_alc.core.errors import AlcError
 from jupyter_alc.dms.daemon.life import BAD_ORDER, Daemon
-from jupyter_alc.dms.daemon.making import make_engine
 from jupyter_alc.dms.daemon.order import Order
 
 
@@ -23,7 +22,7 @@ def main() -> int:
     except AlcError as error:
         sys.stdout.write(json.dumps({"ready": False, "mounted": False, "problem": error.as_json()}) + "\n")
         return BAD_ORDER
-    return Daemon(order, make_engine, sys.stdout).run()
+    return Daemon(order, sys.stdout).run()
 
 
 if __name__ == "__main__":

@@ -7,18 +7,19 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from jupyter_alc import __version__
 from jupyter_alc.core.errors import AlcError, Missing
 from jupyter_alc.dms.daemon.lock import AnotherDaemon, VolumeLock
-from jupyter_alc.dms.daemon.order import Order
 from jupyter_alc.dms.daemon.rights import become, prepare_folder
 from jupyter_alc.dms.daemon.serving import Serving
-from jupyter_alc.dms.engine.interface import Engine
+from jupyter_alc.dms.making import make_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_alc.dms.daemon.order import Order
     from jupyter_alc.dms.fuse.mount import Mount
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,8 @@ class Stop:
 class Daemon:
     """One order, carried out."""
 
-    def __init__(self, order: Order, make_engine: Callable[[Order], Engine], tell: TextIO) -> None:
+    def __init__(self, order: Order, tell: TextIO) -> None:
         self._order = order
-        self._make_engine = make_engine
         self._tell = tell
         self._mounted = False
 
@@ -73,7 +73,8 @@ class Daemon:
             prepare_folder(order.socket.parent, 0o755, order)
             mount, problem = self._attach()
             become(order)
-            serving = Serving(self._make_engine(order), order.socket, order.admit_uids, self._about)
+            engine = make_engine(order.datasets, order.volume, order.user, order.quota_bytes)
+            serving = Serving(engine, order.socket, order.admit_uids, self._about)
             serving.start()
         except AlcError as error:
             self._say(ready=False, problem=error)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Conflict, NoSpace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME: Final = "daemon.lock"
 

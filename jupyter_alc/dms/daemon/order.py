@@ -1,4 +1,4 @@
-"""What a daemon is told to do, checked whole before anything is touched. It holds credentials: never shown, never logged."""
+"""What a daemon is told to do, checked before anything is touched. It holds credentials: never shown, never logged."""
 
 from __future__ import annotations
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Denied
-from jupyter_alc.dms.daemon.order import Order
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jupyter_alc.dms.daemon.order import Order
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38

@@ -6,17 +6,19 @@ import json
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from jupyter_alc.core.errors import AlcError, BadInput, Denied, NotFound
 from jupyter_alc.dms.access import EngineAccess, extent
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+    from aiohttp.typedefs import Handler, Middleware
+
+log = logging.getLogger(__name__)
 
 ACCESS: Final = web.AppKey("access", EngineAccess)
 _PEER: Final = struct.Struct("3i")
@@ -54,7 +56,7 @@ def peer_uid(request: web.Request) -> int | None:
     return int(_PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1])
 
 
-def _admission(admit_uids: frozenset[int]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _admission(admit_uids: frozenset[int]) -> Middleware:
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if peer_uid(request) not in admit_uids:

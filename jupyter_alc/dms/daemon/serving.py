@@ -7,17 +7,20 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as NotInTime
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
 from jupyter_alc.core.errors import Conflict, TooLate
 from jupyter_alc.dms.access import EngineAccess
 from jupyter_alc.dms.daemon.routes import application
-from jupyter_alc.dms.engine.interface import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from jupyter_alc.dms.engine.interface import Engine
 
 log = logging.getLogger(__name__)
 
@@ -102,18 +105,27 @@ def _listen(place: Path) -> socket.socket:
         raise Conflict(
             f"The path of the socket {place} is too long.", next_step="Choose a run folder with a short path."
         )
+    _refuse_if_answered(place)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.connect(str(place))
-                raise Conflict(f"Something answers at {place} already.", next_step="End it, or choose another socket.")
         place.unlink(missing_ok=True)
         listener.bind(str(place))
         place.chmod(0o666)  # who may ask is decided by the peer's uid
         listener.listen(128)
         listener.setblocking(False)
-    except BaseException:
+    except OSError as error:
         listener.close()
-        raise
+        raise Conflict(
+            f"The socket {place} cannot be made: {error.strerror}.",
+            next_step="Give the daemon a run folder of its own.",
+        ) from error
     return listener
+
+
+def _refuse_if_answered(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(place))
+        except OSError:  # nobody
+            return
+    raise Conflict(f"Something answers at {place} already.", next_step="End it, or choose another socket.")

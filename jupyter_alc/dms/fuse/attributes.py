@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyfuse3
 
-from jupyter_alc.core.dataset import MountedDataset
-from jupyter_alc.dms.fuse.nodes import Node
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jupyter_alc.core.dataset import MountedDataset
+    from jupyter_alc.dms.fuse.nodes import Node
 
 PUBLISHED_SECONDS: Final = 60.0
 LIVE_SECONDS: Final = 1.0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
-from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
 from jupyter_alc.core.errors import ArchiveUnreachable, TooLate
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from concurrent.futures import Future
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Bridge:
         return await self._run(work, seconds, give_up=True)
 
     async def change(self, work: Coroutine[Any, Any, T], *, seconds: float = CHANGE_SECONDS) -> T:
-        """Run something that changes. It is never torn: past the deadline it goes on, and the caller hears `TooLate`."""
+        """Run something that changes. It is never torn: past the deadline it goes on and the caller hears `TooLate`."""
         return await self._run(work, seconds, give_up=False)
 
     async def _run(self, work: Coroutine[Any, Any, T], seconds: float, *, give_up: bool) -> T:

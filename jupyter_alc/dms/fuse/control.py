@@ -7,11 +7,13 @@ import ctypes
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.dms.fuse.table import mount_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyfuse3
 
-from jupyter_alc.dms.engine.interface import Handle
 from jupyter_alc.dms.fuse.names import Names
-from jupyter_alc.dms.fuse.nodes import Node
 from jupyter_alc.dms.fuse.shared import Opened, answers
+
+if TYPE_CHECKING:
+    from jupyter_alc.dms.engine.interface import Handle
+    from jupyter_alc.dms.fuse.nodes import Node
 
 
 class Operations(Names):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyfuse3
 import trio
 
-from jupyter_alc.core.dataset import MountedDataset
 from jupyter_alc.core.errors import Missing
-from jupyter_alc.dms.engine.interface import Engine
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import Bridge
 from jupyter_alc.dms.fuse.control import widen
@@ -26,6 +22,13 @@ from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
 from jupyter_alc.dms.fuse.table import mount_at
 from jupyter_alc.dms.fuse.wait import PollingWait, install
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from jupyter_alc.core.dataset import MountedDataset
+    from jupyter_alc.dms.engine.interface import Engine
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class Mount:
             os.close(self._folder)
             raise Missing(
                 f"The data folder could not be mounted at {self.where}.",
-                next_step="Run as root, or install fuse3 so that fusermount3 may mount for you; dms:// works meanwhile.",
+                next_step="Run as root, or install fuse3 so that fusermount3 mounts for you; dms:// works meanwhile.",
             ) from refused
         widen(self.where)
         self._wait = install()
@@ -107,7 +110,7 @@ def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:
 
 
 def _roots(where: Path) -> bool:
-    """Whether another user (root) made this mount, or it is gone: then we may not unmount it, and asking only prints an error."""
+    """Whether root made this mount, or it is gone: then we may not unmount it, and asking prints an error."""
     row = mount_at(where)
     return row is None or f"user_id={os.getuid()}" not in row.options.split(",")
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyfuse3
 
 from jupyter_alc.core.errors import FileNotThere
 from jupyter_alc.core.states import FileState
-from jupyter_alc.dms.fuse.nodes import Node
 from jupyter_alc.dms.fuse.shared import Shared, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jupyter_alc.dms.fuse.nodes import Node
 
 STATE: Final = b"user.dms.state"
 VERSION: Final = b"user.dms.version"
@@ -153,7 +156,7 @@ class Names(Shared):
             self.nodes.leave(node)
 
     @answers
-    async def rename(
+    async def rename(  # noqa: PLR0917  (pyfuse3 gives them so)
         self, parent_inode_old: int, name_old: bytes, parent_inode_new: int, name_new: bytes, flags: int, ctx: Any
     ) -> None:
         """Rename inside one dataset; to another one the caller copies (EXDEV)."""

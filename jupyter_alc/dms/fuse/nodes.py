@@ -1,8 +1,8 @@
 """Which inode stands for which path **and version**. Pure: knows no kernel.
 
-The kernel keeps pages by inode. A file whose version changed in the archive therefore gets a new inode: whoever holds the
-old one open keeps the old bytes or hears ESTALE, and no page of one version is ever served for the other. A file written
-through this mount keeps its inode while its token moves on, because its pages are our own.
+The kernel keeps pages by inode. A file whose version changed in the archive therefore gets a new inode: whoever holds
+the old one open keeps the old bytes or hears ESTALE, and no page of one version is ever served for the other. A file
+written through this mount keeps its inode while its token moves on, because its pages are our own.
 """
 
 from __future__ import annotations
@@ -66,11 +66,10 @@ class Nodes:
         `settled` says that nothing of ours waits to be sent for this path.
         """
         node = self._by_path.get(path)
-        if node is not None and node.entry.kind == entry.kind:
-            if entry.is_folder or node.wrote or node.entry.token == entry.token:
-                node.entry = entry
-                node.wrote = node.wrote and not (settled and node.writers == 0)
-                return node
+        if node is not None and _same(node, entry):
+            node.entry = entry
+            node.wrote = node.wrote and not (settled and node.writers == 0)
+            return node
         if node is not None:
             self.leave(node)
         return self._new(path, entry)
@@ -115,3 +114,9 @@ class Nodes:
         self._by_ino[node.ino] = node
         self._by_path[path] = node
         return node
+
+
+def _same(node: Node, entry: Entry) -> bool:
+    """Whether what is there now is what the node stands for."""
+    same_kind = node.entry.kind == entry.kind
+    return same_kind and (entry.is_folder or node.wrote or node.entry.token == entry.token)

@@ -6,20 +6,23 @@ import errno
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import pyfuse3
 
 from jupyter_alc.core.errors import AlcError
-from jupyter_alc.dms.engine.interface import Engine, Handle
-from jupyter_alc.dms.entry import Entry
-from jupyter_alc.dms.fuse.attributes import Attributes
-from jupyter_alc.dms.fuse.bridge import Bridge
 from jupyter_alc.dms.fuse.errnos import errno_of
 from jupyter_alc.dms.fuse.nodes import Node, Nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
+
+    from jupyter_alc.dms.engine.interface import Engine, Handle
+    from jupyter_alc.dms.entry import Entry
+    from jupyter_alc.dms.fuse.attributes import Attributes
+    from jupyter_alc.dms.fuse.bridge import Bridge
 
 log = logging.getLogger(__name__)
 
