@@ -159,7 +159,7 @@ class Archive:
             "user": _user(environ),
             "method": environ["REQUEST_METHOD"],
             "path": environ.get("wsgi_path") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", ""),
-            "status": int(status.split(" ")[0]),
+            "status": int(status.split(" ", maxsplit=1)[0]),
             "range": environ.get("HTTP_RANGE"),
             "bytes_sent": sent,
             "bytes_received": int(environ.get("CONTENT_LENGTH") or 0) + _head_bytes(environ),

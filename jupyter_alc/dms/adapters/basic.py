@@ -61,7 +61,7 @@ class BasicAdapter:
         """What fsspec's `info` tells."""
         return _entry(path.rpartition("/")[2], await self._call(path, self._files.info, self._at(path)))
 
-    async def list(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> list[Entry]:
         """What fsspec's `ls` tells; one call."""
         told = await self._call(path, lambda: self._files.ls(self._at(path), detail=True, refresh=True))
         named = [(str(one["name"]).rstrip("/").rpartition("/")[2], one) for one in told]

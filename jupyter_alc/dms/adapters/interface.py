@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from jupyter_alc.dms.entry import Entry
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jupyter_alc.dms.entry import Entry
 
 HIDDEN = ".alc-upload-"
 
@@ -47,7 +49,7 @@ class Adapter(Protocol):
         """What `path` is, in one request."""
         ...
 
-    async def list(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> list[Entry]:
         """Everything in a folder with attributes, uploads on their way left out; never one request per entry."""
         ...
 

@@ -58,7 +58,7 @@ class LocalAdapter:
         """One stat."""
         return await asyncio.to_thread(self._info, path)
 
-    async def list(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> list[Entry]:
         """One scan."""
         return await asyncio.to_thread(self._list, path)
 
@@ -102,7 +102,7 @@ class LocalAdapter:
 
     def _at(self, path: str) -> Path:
         at = self._top / path
-        if ".." in at.parts or not at.parent.resolve().is_relative_to(self._top.resolve()) and path:
+        if ".." in at.parts or (not at.parent.resolve().is_relative_to(self._top.resolve()) and path):
             raise FileNotThere(f"{path} is not in the archive.", next_step="List its folder to see what is.")
         return at
 

@@ -64,7 +64,7 @@ class WebdavAdapter:
         found, now = await self._propfind(path, depth=0)
         return self._entry(found[0], now) if found else _absent(path)
 
-    async def list(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> list[Entry]:
         """One PROPFIND of depth 1, for the four properties we use."""
         found, now = await self._propfind(path, depth=1, folder=True)
         itself = unquote(self._url(path).raw_path).rstrip("/")
@@ -258,7 +258,7 @@ def _whole_or_not(got: bytes, wanted: int) -> bytes:
 
 async def _pieces(source: Path, sent: Sent) -> AsyncIterator[bytes]:
     position = 0
-    with source.open("rb") as file:  # noqa: ASYNC230  (staged on the local disk, read in small pieces)
+    with source.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
             position += len(piece)

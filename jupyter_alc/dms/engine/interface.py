@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jupyter_alc.core.dataset import MountedDataset
-from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.entry import Entry, Kind
+
+if TYPE_CHECKING:
+    from jupyter_alc.core.dataset import MountedDataset
+    from jupyter_alc.core.states import FileState
 
 __all__ = ["DatasetStatus", "Engine", "Entry", "Handle", "Kind", "Sending", "Unsent"]
 

@@ -1,0 +1,125 @@
+"""One dataset's line to its archive: a deadline on each call, counters, and what is known about its being reachable."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, ReadOnly
+from jupyter_alc.dms.adapters.interface import Adapter, Folders, Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from jupyter_alc.core.clock import Clock
+    from jupyter_alc.core.dataset import MountedDataset
+
+T = TypeVar("T")
+REST_SECONDS: Final = 2.0
+
+
+class Link:
+    """Calls of one adapter. After one that found the archive unreachable, calls fail at once for two seconds."""
+
+    def __init__(
+        self,
+        dataset: MountedDataset,
+        adapter: Adapter,
+        clock: Clock,
+        deadline_seconds: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self.dataset, self.adapter = dataset, adapter
+        self._clock, self.deadline_seconds, self._changed = clock, deadline_seconds, changed
+        self._slots = asyncio.Semaphore(adapter.capabilities.parallel)
+        self._rests_until = 0.0
+        self.problem: AlcError | None = None
+        self.requests = 0
+        self.moved_bytes = 0
+        self._lock = threading.Lock()
+        self._needed = 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """What readers asked for."""
+        return self._needed
+
+    def need(self, size: int) -> None:
+        """Count bytes that a reader got; any thread."""
+        with self._lock:
+            self._needed += size
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last that was heard of the archive is good."""
+        return self.problem is None
+
+    def forget_rest(self) -> None:
+        """Ask again at the next call."""
+        self._rests_until = 0.0
+
+    async def ask(
+        self, call: Callable[[], Coroutine[Any, Any, T]], *, deadline_seconds: float | None = None, again: bool = True
+    ) -> T:
+        """Await `call()`; no answer in time is `ArchiveUnreachable`. `again`: a broken answer may be asked for once more."""
+        if self._clock.monotonic() < self._rests_until and self.problem is not None:
+            raise ArchiveUnreachable(self.problem.sentence, next_step=self.problem.next_step)
+        try:
+            async with asyncio.timeout(deadline_seconds or self.deadline_seconds), self._slots:
+                answer = await self._once_or_twice(call, again=again and self.reachable)
+        except TimeoutError as error:
+            late = ArchiveUnreachable("The archive does not answer in time.", next_step="Try again in a moment.")
+            raise self._lost(late) from error
+        except ArchiveUnreachable as error:
+            self._lost(error)
+            raise
+        except AlcError:
+            self._heard()
+            raise
+        self._heard()
+        return answer
+
+    async def _once_or_twice(self, call: Callable[[], Coroutine[Any, Any, T]], *, again: bool) -> T:
+        self.requests += 1
+        try:
+            return await call()
+        except ArchiveUnreachable:
+            if not again:
+                raise
+        self.requests += 1
+        return await call()
+
+    async def read(self, path: str, start: int, stop: int, token: str) -> bytes:
+        """One ranged read, its bytes counted as moved."""
+        got = await self.ask(lambda: self.adapter.read_range(path, start, stop, token))
+        self.moved_bytes += len(got)
+        return got
+
+    def uploads(self) -> Uploads:
+        """The adapter as one that takes files; `ReadOnly` if it takes none."""
+        if not isinstance(self.adapter, Uploads):
+            raise self._takes_nothing()
+        return self.adapter
+
+    def folders(self) -> Folders:
+        """The adapter as one that changes names; `ReadOnly` if it does not."""
+        if not isinstance(self.adapter, Folders):
+            raise self._takes_nothing()
+        return self.adapter
+
+    def _takes_nothing(self) -> ReadOnly:
+        return ReadOnly(f"{self.dataset.id} is on an archive that we can only read.", next_step="Write elsewhere.")
+
+    def _lost(self, error: ArchiveUnreachable) -> ArchiveUnreachable:
+        self._rests_until = self._clock.monotonic() + REST_SECONDS
+        first, self.problem = self.problem is None, error
+        if first:
+            self._changed()
+        return error
+
+    def _heard(self) -> None:
+        was, self.problem = self.problem, None
+        if was is not None:
+            self._changed()

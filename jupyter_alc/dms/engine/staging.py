@@ -1,0 +1,332 @@
+"""What was written and is not yet in the archive: data files and, in SQLite, where each belongs and how far it got.
+
+Data is made durable before its row says so, and a row before success is reported. Rows and files are in `staging/`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from jupyter_alc.core.errors import AlcError, Conflict, NoSpace
+from jupyter_alc.core.states import FILE_MOVES, FileState, check_move
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jupyter_alc.core.clock import Clock, IdMaker
+
+LAYOUT: Final = 1
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS files (
+    id TEXT PRIMARY KEY, dataset TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, size INT NOT NULL,
+    base TEXT, synced INT NOT NULL, changed REAL NOT NULL, tries INT NOT NULL, problem TEXT, UNIQUE (dataset, path));
+CREATE TABLE IF NOT EXISTS leftovers (dataset TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS notices (dataset TEXT NOT NULL, path TEXT NOT NULL, beside TEXT NOT NULL, at REAL NOT NULL);
+"""
+
+
+@dataclass(slots=True, eq=False)
+class StagedFile:
+    """One written file. `base` is the archive's version it replaces, None where there was none.
+
+    `changes` counts writes, `durable` is the count that the disk and the row hold. `gone`: sent, or removed.
+    """
+
+    id: str
+    dataset: str
+    path: str
+    state: FileState
+    size: int
+    base: str | None
+    changed: float
+    data: Path
+    descriptor: int
+    tries: int = 0
+    problem: dict[str, str] | None = None
+    changes: int = 0
+    durable: int = 0
+    synced: bool = True
+    users: int = 0
+    writers: int = 0
+    gone: bool = False
+    due: float = 0.0
+    sent: int = 0
+    token_salt: int = field(default=0)
+
+    @property
+    def token(self) -> str:
+        """The version that readers here see; each write makes another."""
+        return f'"staged-{self.id}-{self.token_salt}-{self.changes}"'
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes, fewer at the end. Any thread."""
+        stop = min(stop, self.size)
+        return os.pread(self.descriptor, stop - start, start) if start < stop else b""
+
+
+class Staging:
+    """The folder and its rows. Methods that touch the disk may wait for it: call them off the loop where it matters."""
+
+    def __init__(self, folder: Path, clock: Clock, new_id: IdMaker) -> None:
+        self._top, self._clock, self._new_id = folder, clock, new_id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._rows = _open_rows(folder / "queue.sqlite")
+        self._files: dict[tuple[str, str], StagedFile] = {}
+        self._pick_up()
+
+    def get(self, dataset: str, path: str) -> StagedFile | None:
+        """The file staged for `path`, if there is one."""
+        return self._files.get((dataset, path))
+
+    def all(self, dataset: str | None = None) -> list[StagedFile]:
+        """Every staged file, of one dataset or of all."""
+        return [one for one in self._files.values() if dataset in {None, one.dataset}]
+
+    def below(self, dataset: str, folder: str) -> list[StagedFile]:
+        """Every staged file inside `folder`, however deep."""
+        start = f"{folder}/" if folder else ""
+        return [one for one in self.all(dataset) if one.path.startswith(start)]
+
+    def create(self, dataset: str, path: str, base: str | None) -> StagedFile:
+        """An empty file, durable as a name; `NoSpace` when the disk is full."""
+        file = self.prepare(dataset, path, base)
+        self.adopt(file)
+        return file
+
+    def prepare(self, dataset: str, path: str, base: str | None) -> StagedFile:
+        """A data file without a row yet: a kill now leaves nothing of it."""
+        number = self._new_id("file")
+        data = self._top / f"{number}.data"
+        with full_disk_told():
+            descriptor = os.open(data, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        now = self._clock.now().timestamp()
+        return StagedFile(
+            number, dataset, path, FileState.OPEN_DIRTY, 0, base, now, data, descriptor, changes=1, synced=False
+        )
+
+    def adopt(self, file: StagedFile) -> None:
+        """Give a prepared file its row and its place."""
+        _sync_folder(self._top)
+        with full_disk_told():
+            self._save(file)
+        self._files[file.dataset, file.path] = file
+
+    def abandon(self, file: StagedFile) -> None:
+        """Undo `prepare`."""
+        os.close(file.descriptor)
+        file.data.unlink(missing_ok=True)
+
+    def unsync(self, file: StagedFile) -> None:
+        """Say in the row, before a write, that the data is no longer whole."""
+        if file.synced or file.state is not FileState.OPEN_DIRTY:
+            if file.state is not FileState.OPEN_DIRTY:
+                self._move(file, FileState.OPEN_DIRTY)
+            file.synced = False
+            with full_disk_told():
+                self._save(file)
+
+    def write(self, file: StagedFile, offset: int, data: bytes) -> None:
+        """Write all of `data`."""
+        with full_disk_told():
+            view, done = memoryview(data), 0
+            while done < len(view):
+                done += os.pwrite(file.descriptor, view[done:], offset + done)
+        file.size = max(file.size, offset + len(data))
+        self._changed(file)
+
+    def truncate(self, file: StagedFile, size: int) -> None:
+        """Cut or extend."""
+        with full_disk_told():
+            os.ftruncate(file.descriptor, size)
+        file.size = size
+        self._changed(file)
+
+    def make_durable(self, file: StagedFile, *, closed: bool) -> None:
+        """Return when data and row are on the disk; `closed` makes it ready to be sent."""
+        if file.gone:
+            return
+        if file.durable != file.changes:
+            changes = file.changes
+            with full_disk_told():
+                os.fsync(file.descriptor)
+            file.durable, file.synced = changes, True
+        file.synced = file.durable == file.changes
+        if closed and file.state is FileState.OPEN_DIRTY and file.synced:
+            self._move(file, FileState.STAGED)
+        with full_disk_told():
+            self._save(file)
+
+    def move(self, file: StagedFile, state: FileState, problem: AlcError | None = None) -> None:
+        """Note a step of its way."""
+        self._move(file, state)
+        file.problem = problem.as_json() if problem else None
+        self._save(file)
+
+    def place(self, file: StagedFile, path: str, base: str | None) -> None:
+        """Let `file` be the one at `path`, in one step; what was staged there is no more."""
+        other = self._files.get((file.dataset, path))
+        with self._rows:
+            if other is not None and other is not file:
+                self._rows.execute("DELETE FROM files WHERE id = ?", (other.id,))
+            self._rows.execute("UPDATE files SET path = ?, base = ? WHERE id = ?", (path, base, file.id))
+        if other is not None and other is not file:
+            self._forget(other)
+        self._files.pop((file.dataset, file.path), None)
+        file.path, file.base = path, base
+        self._files[file.dataset, path] = file
+
+    def drop(self, file: StagedFile) -> None:
+        """Forget a file that was sent or removed; open handles keep its bytes."""
+        with self._rows:
+            self._rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
+        self._forget(file)
+
+    def release(self, file: StagedFile) -> None:
+        """One user less."""
+        file.users -= 1
+        if file.gone and file.users <= 0 and file.descriptor >= 0:
+            os.close(file.descriptor)
+            file.descriptor = -1
+
+    def leave_over(self, file: StagedFile) -> None:
+        """Note that a hidden upload may lie in the archive and is to be removed when possible."""
+        with self._rows:
+            self._rows.execute("INSERT INTO leftovers VALUES (?, ?, ?)", (file.dataset, file.path, file.id))
+
+    def leftovers(self, dataset: str) -> list[tuple[str, str]]:
+        """(path, id) of the uploads to be removed."""
+        rows = self._rows.execute("SELECT DISTINCT path, id FROM leftovers WHERE dataset = ?", (dataset,))
+        return [(str(path), str(number)) for path, number in rows]
+
+    def cleared(self, dataset: str, path: str, number: str) -> None:
+        """A leftover is gone."""
+        with self._rows:
+            self._rows.execute(
+                "DELETE FROM leftovers WHERE dataset = ? AND path = ? AND id = ?", (dataset, path, number)
+            )
+
+    def notice(self, dataset: str, path: str, beside: str) -> None:
+        """Note a conflict, for the status."""
+        with self._rows:
+            at = self._clock.now().timestamp()
+            self._rows.execute("INSERT INTO notices VALUES (?, ?, ?, ?)", (dataset, path, beside, at))
+
+    def last_notice(self, dataset: str) -> tuple[str, str] | None:
+        """(path, beside) of the newest conflict."""
+        rows = self._rows.execute(
+            "SELECT path, beside FROM notices WHERE dataset = ? ORDER BY at DESC, rowid DESC LIMIT 1", (dataset,)
+        )
+        return next(((str(path), str(beside)) for path, beside in rows), None)
+
+    def stop(self) -> None:
+        """Close all; everything stays where it is."""
+        for file in self._files.values():
+            if file.durable != file.changes:
+                os.fsync(file.descriptor)
+            os.close(file.descriptor)
+            file.descriptor = -1
+        self._files.clear()
+        self._rows.close()
+
+    def _changed(self, file: StagedFile) -> None:
+        file.changes += 1
+        file.changed = self._clock.now().timestamp()
+
+    def _move(self, file: StagedFile, state: FileState) -> None:
+        if file.state is not state:
+            file.state = check_move(FILE_MOVES, file.state, state, file.path)
+
+    def _forget(self, file: StagedFile) -> None:
+        file.gone = True
+        if self._files.get((file.dataset, file.path)) is file:
+            del self._files[file.dataset, file.path]
+        file.data.unlink(missing_ok=True)
+        file.users += 1
+        self.release(file)
+
+    def _save(self, file: StagedFile) -> None:
+        problem = json.dumps(file.problem) if file.problem else None
+        row = (file.id, file.dataset, file.path, str(file.state), file.size, file.base, int(file.synced), file.changed)
+        with self._rows:
+            self._rows.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, file.tries, problem)
+            )
+
+    def _pick_up(self) -> None:
+        """Take what an earlier run left: every row goes on, data without a row was never promised."""
+        known = set()
+        for row in list(self._rows.execute("SELECT * FROM files")):
+            file = self._from_row(row)
+            if file is None:
+                continue
+            known.add(file.data.name)
+            if file.state in {FileState.UPLOADING, FileState.VERIFYING}:
+                self._move(file, FileState.WAITING)
+            if file.state is FileState.OPEN_DIRTY:
+                self._was_open(file)
+            self._files[file.dataset, file.path] = file
+            self._save(file)
+        for stray in self._top.glob("file-*.data"):
+            if stray.name not in known:
+                stray.unlink()
+
+    def _was_open(self, file: StagedFile) -> None:
+        """It was open when the daemon ended: whole if it was synced, else set apart under a name that says so."""
+        self._move(file, FileState.STAGED)
+        if not file.synced:
+            stamp = self._clock.now().strftime("%Y%m%dT%H%M%S")
+            file.path, file.base, file.synced = f"{file.path}.unfinished-{stamp}", None, True
+
+    def _from_row(self, row: tuple[Any, ...]) -> StagedFile | None:
+        number, dataset, path, state, _, base, synced, changed, tries, problem = row
+        data = self._top / f"{number}.data"
+        try:
+            descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # sent, and killed before the row went
+            self._rows.execute("DELETE FROM files WHERE id = ?", (number,))
+            self._rows.commit()
+            return None
+        size = os.fstat(descriptor).st_size
+        told = json.loads(problem) if problem else None
+        kept = (number, dataset, path, FileState(state), size, base, changed, data, descriptor, tries, told)
+        return StagedFile(*kept, synced=bool(synced), token_salt=os.getpid())
+
+
+class full_disk_told:  # noqa: N801  (reads as words in a with statement)
+    """Translate what the local disk says once."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """A full disk, told by the system or by SQLite, is `NoSpace`."""
+        sqlite_full = isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+        if sqlite_full or (isinstance(error, OSError) and not isinstance(error, AlcError)):
+            raise NoSpace(
+                "The disk that holds unsent results does not take more.", next_step="Make room, or wait for the upload."
+            ) from error
+
+
+def _open_rows(path: Path) -> sqlite3.Connection:
+    rows = sqlite3.connect(path, check_same_thread=False)
+    path.chmod(0o600)
+    rows.execute("PRAGMA journal_mode=WAL")
+    rows.execute("PRAGMA synchronous=FULL")
+    told = int(rows.execute("PRAGMA user_version").fetchone()[0])
+    if told > LAYOUT:
+        rows.close()
+        raise Conflict(f"{path} was written by a newer version.", next_step="Install that version again.")
+    rows.executescript(_TABLES)
+    rows.execute(f"PRAGMA user_version={LAYOUT}")
+    return rows
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""How datasets stand, in the words and figures that magics, panel and REST show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_alc.core.dataset import Access
+from jupyter_alc.core.errors import Conflict
+from jupyter_alc.core.states import FileState
+from jupyter_alc.dms.engine.interface import DatasetStatus, Sending, Unsent
+
+if TYPE_CHECKING:
+    from jupyter_alc.dms.engine.cache import Cache
+    from jupyter_alc.dms.engine.link import Link
+    from jupyter_alc.dms.engine.staging import StagedFile, Staging
+
+_SENDING = {FileState.UPLOADING, FileState.VERIFYING}
+
+
+def unsent(file: StagedFile) -> Unsent:
+    """One unsent file."""
+    return Unsent(f"{file.dataset}/{file.path}", file.state, file.size, file.problem)
+
+
+def of_dataset(link: Link, staging: Staging, cache: Cache) -> DatasetStatus:
+    """One dataset."""
+    dataset, files = link.dataset, staging.all(link.dataset.id)
+    sending = next((one for one in files if one.state in _SENDING), None)
+    writable = dataset.access is Access.WRITE
+    return DatasetStatus(
+        id=dataset.id,
+        title=dataset.title,
+        where=dataset.where,
+        access=str(dataset.access),
+        size_bytes=dataset.size_bytes,
+        needed_bytes=link.needed_bytes,
+        moved_bytes=link.moved_bytes,
+        cached_bytes=cache.bytes_of(dataset.id),
+        requests=link.requests,
+        unsent_files=len(files),
+        unsent_bytes=sum(one.size for one in files),
+        sending=Sending(f"{dataset.id}/{sending.path}", sending.sent, sending.size) if sending else None,
+        state=_state(link, files, sending),
+        problem=_problem(link, files, staging),
+        guarantee=link.adapter.capabilities.guarantee if writable else "",
+    )
+
+
+def _state(link: Link, files: list[StagedFile], sending: StagedFile | None) -> str:
+    if not link.reachable:
+        return "unreachable"
+    if sending is not None:
+        return "sending"
+    return "unsent" if files else "ok"
+
+
+def _problem(link: Link, files: list[StagedFile], staging: Staging) -> dict[str, str] | None:
+    if link.problem is not None:
+        return link.problem.as_json()
+    told = next((one.problem for one in files if one.problem is not None), None)
+    notice = staging.last_notice(link.dataset.id)
+    if told is not None or notice is None:
+        return told
+    path, beside = notice
+    return Conflict(
+        f"{path} was changed in the archive by somebody else; yours is {beside}.",
+        next_step="Compare the two and keep what is right.",
+    ).as_json()
