@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.error import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 DEFAULT_NAME = "spark"
 
@@ -26,19 +26,12 @@ class MagicParser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. {self.prog.split()[0]} help lists what there is.")
 
 
-class _Words(argparse.RawDescriptionHelpFormatter):
-    """Verbs and what they do side by side, whatever the terminal's width."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=14, width=110)
-
-
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A magic's language: its parser and, for each verb, the options it knows."""
+    """A magic's language: its parser, and the parser of each verb."""
 
     parser: MagicParser
-    verbs: dict[str, tuple[str, ...]]
+    verbs: Mapping[str, argparse.ArgumentParser]
 
     def read(self, line: str) -> argparse.Namespace:
         """Read what was typed; nothing typed is `status`. A mistake raises `UsageError`, one line."""
@@ -50,38 +43,41 @@ class Spoken:
 
     def help(self) -> str:
         """All that can be typed."""
-        return self.parser.format_help()
+        lines = [f"{self.parser.prog} <verb> [options]", "", str(self.parser.description), ""]
+        for verb, one in self.verbs.items():
+            lines.append(f"  {verb:<8}{one.description}")
+            lines += [f"      {_usage(option):<22}{option.help}" for option in _options(one)]
+        return "\n".join(lines)
 
-    def offers(self, line: str) -> Iterable[str]:
+    def offers(self, line: str) -> list[str]:
         """The words that may come next, when `line` is what stands after the magic up to the cursor."""
         before, _, begun = line.rpartition(" ")
         typed = before.split()
-        words = self.verbs.get(typed[0], ()) if typed else tuple(self.verbs)
+        if not typed:
+            words = list(self.verbs)
+        else:
+            words = [word for one in _options(self.verbs.get(typed[0])) for word in one.option_strings]
         return [word for word in words if word.startswith(begun) and word not in typed]
 
 
-def _speaks(
-    name: str, description: str, verbs: dict[str, str]
-) -> tuple[MagicParser, dict[str, argparse.ArgumentParser]]:
-    parser = MagicParser(
-        prog=f"%{name}", description=description, formatter_class=_Words, usage=f"%%{name} <verb> [options]"
-    )
-    below = parser.add_subparsers(dest="verb", metavar="verb", parser_class=MagicParser)
-    return parser, {verb: below.add_parser(verb, help=told, description=told) for verb, told in verbs.items()}
+def _options(verb: argparse.ArgumentParser | None) -> list[argparse.Action]:
+    return [] if verb is None else verb._actions  # noqa: SLF001  (argparse tells them nowhere else)
 
 
-def _spoken(parser: MagicParser, verbs: dict[str, argparse.ArgumentParser]) -> Spoken:
-    known = {
-        verb: tuple(option for action in one._actions for option in action.option_strings)  # noqa: SLF001  (argparse tells it nowhere else)
-        for verb, one in verbs.items()
-    }
-    parser.epilog = "\n".join(" ".join(one.format_usage().split()[1:]) for one in verbs.values())
-    return Spoken(parser, known)
+def _usage(option: argparse.Action) -> str:
+    value = option.metavar or option.dest.upper()
+    return f"{option.option_strings[0]} {value}" if option.option_strings else f"[{option.dest}]"
+
+
+def _speaks(name: str, description: str, verbs: Mapping[str, str]) -> Spoken:
+    parser = MagicParser(prog=f"%{name}", description=description)
+    below = parser.add_subparsers(dest="verb", metavar="verb", parser_class=MagicParser, required=True)
+    return Spoken(parser, {verb: below.add_parser(verb, description=told) for verb, told in verbs.items()})
 
 
 def dms_spoken() -> Spoken:
     """`%dms`."""
-    parser, verbs = _speaks(
+    spoken = _speaks(
         "dms",
         "Your data: what is mounted, what moved, what still has to reach the archive.",
         {
@@ -91,14 +87,16 @@ def dms_spoken() -> Spoken:
             "help": "show this",
         },
     )
-    verbs["ls"].add_argument("path", nargs="?", default="", help="<dataset>/<folder>")
-    verbs["flush"].add_argument("--deadline", type=float, default=60.0, metavar="SECONDS", help="how long to wait")
-    return _spoken(parser, verbs)
+    spoken.verbs["ls"].add_argument("path", nargs="?", default="", help="<dataset>/<folder>")
+    spoken.verbs["flush"].add_argument(
+        "--deadline", type=float, default=60.0, metavar="SECONDS", help="how long to wait"
+    )
+    return spoken
 
 
 def piezo_spoken() -> Spoken:
     """`%piezo`."""
-    parser, verbs = _speaks(
+    spoken = _speaks(
         "piezo",
         "A Spark cluster of your own, on your machine.",
         {
@@ -110,18 +108,19 @@ def piezo_spoken() -> Spoken:
         },
     )
     for verb in ("start", "stop", "ui"):
-        verbs[verb].add_argument("--name", default=DEFAULT_NAME, help=f"the cluster's name (default: {DEFAULT_NAME})")
-    verbs["start"].add_argument("--workers", type=int, help="how many workers")
-    verbs["start"].add_argument("--cores", type=int, help="cores of each worker")
-    verbs["start"].add_argument("--memory", help="memory of each worker with its unit, such as 1g")
-    return _spoken(parser, verbs)
+        spoken.verbs[verb].add_argument(
+            "--name", default=DEFAULT_NAME, help=f"the cluster's name (default: {DEFAULT_NAME})"
+        )
+    spoken.verbs["start"].add_argument("--workers", type=int, help="how many workers")
+    spoken.verbs["start"].add_argument("--cores", type=int, help="cores of each worker")
+    spoken.verbs["start"].add_argument("--memory", help="memory of each worker with its unit, such as 1g")
+    return spoken
 
 
 def vmm_spoken() -> Spoken:
     """`%vmm`."""
-    parser, verbs = _speaks(
+    return _speaks(
         "vmm",
         "The machine your server runs on.",
         {"status": "the machine and what it uses now", "help": "show this"},
     )
-    return _spoken(parser, verbs)

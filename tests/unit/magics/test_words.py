@@ -1,0 +1,113 @@
+"""What the magics and the `alc` command say."""
+
+from __future__ import annotations
+
+import pytest
+from IPython.core.error import UsageError
+
+from jupyter_alc.magics import shown
+from jupyter_alc.magics.parsing import dms_spoken, piezo_spoken, vmm_spoken
+from jupyter_alc.magics.words import plural, seconds, size, table
+
+pytestmark = pytest.mark.unit
+
+MARKUP = "<script>alert(1)</script>"
+CLUSTER = {
+    "id": "cluster-1",
+    "name": "mine",
+    "state": "ready",
+    "reason": "",
+    "executors": {"running": 1, "wanted": 2},
+    "cores": 2,
+    "framework": "spark",
+    "version": "4.3.0",
+    "ui": True,
+    "problem": None,
+    "ready_seconds": 12.3,
+}
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (37 * 2**20, "37.0 MiB"), (None, "unknown"), (True, "unknown")],
+)
+def test_bytes_have_a_unit(count: object, told: str) -> None:
+    assert size(count) == told
+
+
+def test_seconds_and_counts_read_well() -> None:
+    assert [seconds(0.5), seconds(75), seconds(240), seconds(None)] == ["0.5 s", "75 s", "4 min", "unknown"]
+    assert [plural(1, "file"), plural(2, "file")] == ["1 file", "2 files"]
+
+
+def test_a_table_shows_control_characters_and_sends_none() -> None:
+    assert table(("a", "b"), [("x\x1b[31m", 1)]) == "a          b\nx\\x1b[31m  1"
+
+
+@pytest.mark.parametrize("spoken", [dms_spoken(), piezo_spoken(), vmm_spoken()])
+def test_every_verb_stands_in_the_help_with_its_options(spoken: object) -> None:
+    told = spoken.help()
+    assert all(f"  {verb}" in told for verb in spoken.verbs)
+    assert spoken.read("").verb == "status"
+
+
+@pytest.mark.parametrize(
+    "line", ["sing", "start --workers two", "start --colour red", 'start --name "open', "start --work 1"]
+)
+def test_a_wrong_word_is_one_line(line: str) -> None:
+    with pytest.raises(UsageError) as told:
+        piezo_spoken().read(line)
+    assert "\n" not in str(told.value)
+    assert str(told.value).startswith("%piezo")
+
+
+def test_completion_offers_verbs_then_options_that_were_not_typed() -> None:
+    spoken = piezo_spoken()
+    assert spoken.offers("st") == ["start", "status", "stop"]
+    assert "--workers" in spoken.offers("start ")
+    assert spoken.offers("start --name x --n") == []
+    assert spoken.offers("sing ") == []
+
+
+def test_everything_is_shown_as_text_and_as_html_and_markup_is_escaped() -> None:
+    dataset = {
+        "id": "d",
+        "title": MARKUP,
+        "access": "read",
+        "state": "unreachable",
+        "problem": {"code": "archive_unreachable", "message": MARKUP},
+        "size_bytes": None,
+        "moved_bytes": 5,
+        "requests": 1,
+    }
+    machine = {"title": MARKUP, "cores": 2, "memory_bytes": 2**30, "isolation": MARKUP}
+    views = [
+        shown.data_shown({"daemon": {"mount": MARKUP, "mounted": True}, "datasets": [dataset], "unsent": []}),
+        shown.data_shown({"daemon": None, "datasets": [], "unsent": [], "words": MARKUP}),
+        shown.folder_shown([{"name": MARKUP, "type": "file", "size": 3}, {"name": "d", "type": "directory"}]),
+        shown.flush_shown([{"path": MARKUP, "state": "waiting", "size_bytes": 1, "problem": {"message": MARKUP}}]),
+        shown.clusters_shown([{**CLUSTER, "name": MARKUP, "reason": MARKUP}], {"cluster-1": '/"><script>'}),
+        shown.machine_shown(
+            {"machine": machine, "used": {"cores": None, "memory_bytes": 1}, "allocation": None, "words": MARKUP}
+        ),
+        shown.machine_shown({"machine": None, "used": {}, "allocation": None, "words": MARKUP}),
+        shown.helped(MARKUP),
+    ]
+    for view in views:
+        bundle = view._repr_mimebundle_()
+        assert set(bundle) == {"text/plain", "text/html"}
+        assert "<script>" not in bundle["text/html"]
+        assert bundle["text/plain"]
+        assert repr(view) == bundle["text/plain"]
+
+
+def test_an_archive_that_cannot_be_asked_is_not_told_as_empty() -> None:
+    dataset = {"id": "d", "title": "D", "access": "read", "state": "unreachable", "problem": {"message": "No answer."}}
+    assert "unreachable: No answer." in shown.data_shown({"datasets": [dataset]}).text
+
+
+def test_a_cluster_on_its_way_says_why_it_waits() -> None:
+    line = shown.cluster_line({**CLUSTER, "state": "starting", "reason": "waiting for executors"})
+    assert line == "Cluster mine: starting, 1 of 2 executors, waiting for executors"
+    assert "Attached" in shown.started_words(CLUSTER, again=True, session=True)
+    assert "12 s" in shown.started_words(CLUSTER, again=False, session=True)
