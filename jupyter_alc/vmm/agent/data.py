@@ -178,7 +178,7 @@ class Data:
         return list(answer["proved"])
 
     async def flush(self, deadline_seconds: float) -> list[dict[str, Any]]:
-        """Send what is unsent, as far as it goes within the deadline; returns what is left (without a daemon, nothing)."""
+        """Send what is unsent as far as it goes in time; returns what is left (without a daemon, nothing)."""
         if self._process is None:
             return []
         limit = aiohttp.ClientTimeout(total=deadline_seconds + 15)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from jupyter_alc.core.errors import TooLate, Unavailable
+from jupyter_alc.core.errors import AlcError, TooLate, Unavailable
 from jupyter_alc.vmm.clouds.processes import ProcessId, with_environment
 
 if TYPE_CHECKING:
@@ -132,22 +132,24 @@ class Server:
         }
         pid, ended = await self.parent.fork(told)
         self.process = ProcessId.of(pid)
-        probe = asyncio.create_task(self._answers(origin))
         try:
-            await asyncio.wait({probe, ended}, timeout=self.claim.deadline("server"), return_when="FIRST_COMPLETED")
-            if ended.done() or not self.running:
-                raise Unavailable(
-                    "Your Jupyter server ended at once.", next_step=f"Look at ~/{LOG_FILE} on the machine."
-                )
-            if not probe.done():
-                raise TooLate("Your Jupyter server did not answer in time.", next_step="Start it again.")
-        except (Unavailable, TooLate):
+            await self._answering(origin, ended)
+        except AlcError:
             await self.stop()
             raise
-        finally:
-            probe.cancel()
         self.url = origin
         return origin
+
+    async def _answering(self, origin: str, ended: asyncio.Future[int]) -> None:
+        probe = asyncio.create_task(self._answers(origin))
+        waited: set[asyncio.Future[Any]] = {probe, ended}
+        await asyncio.wait(waited, timeout=self.claim.deadline("server"), return_when="FIRST_COMPLETED")
+        answered = probe.done()
+        probe.cancel()
+        if ended.done() or not self.running:
+            raise Unavailable("Your Jupyter server ended at once.", next_step=f"Look at ~/{LOG_FILE} on the machine.")
+        if not answered:
+            raise TooLate("Your Jupyter server did not answer in time.", next_step="Start it again.")
 
     def _environment(self, origin: str) -> dict[str, str]:
         who, runtime = self.claim.person, self.machine.runtime_of(self.claim.person.name)
@@ -194,8 +196,8 @@ class Server:
         until = time.monotonic() + patience_seconds
         if self.process:
             self.process.kill(signal.SIGTERM)
-        while self.running and time.monotonic() < until:
-            await asyncio.sleep(0.05)
+        if self.process:
+            await asyncio.to_thread(self.process.wait_gone, until - time.monotonic())
         for number, seconds in ((signal.SIGTERM, 4.0), (signal.SIGKILL, 10.0)):
             if await asyncio.to_thread(self._end_all, number, seconds):
                 break
