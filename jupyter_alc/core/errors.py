@@ -214,14 +214,14 @@ class NoSpace(_WithErrno):
 
 
 def family(root: type[AlcError] = AlcError) -> list[type[AlcError]]:
-    """Return every kind of error there is, each once, the general before the particular."""
+    """Return every kind of error with a code of its own, each once, the general before the particular."""
     below = [kind for child in root.__subclasses__() for kind in family(child)]
-    return [kind for kind in dict.fromkeys([root, *below]) if not kind.__name__.startswith("_")]
+    return [kind for kind in dict.fromkeys([root, *below]) if "code" in vars(kind)]
 
 
 def from_json(told: dict[str, Any]) -> AlcError:
     """Make the error that `AlcError.as_json` told, on the other side of a socket; unknown codes become `AlcError`."""
-    known = {kind.code: kind for kind in family() if "code" in vars(kind)}  # not those that only inherit one
+    known = {kind.code: kind for kind in family()}
     kind = known.get(str(told.get("code", "")), AlcError)
     return kind(
         str(told.get("message") or "The service gave no reason."),
