@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
@@ -14,6 +12,10 @@ from jupyter_alc.core.dataset import Access, Dataset, MountedDataset
 from jupyter_alc.core.errors import AlcError, BadFile, NotFound
 from jupyter_alc.core.names import slug
 from jupyter_alc.dms.adapters.opening import known_adapters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
 _NEEDED: Final = ("id", "title", "adapter", "url")
 
@@ -85,7 +87,7 @@ class Catalogue:
             id=dataset.id,
             title=dataset.title,
             adapter=dataset.adapter,
-            url=dataset.url.replace("{user}", _in_url(user, dataset.url)),
+            url=dataset.url.replace("{user}", url_part(user)),
             access=Access(access),
             where=dataset.where,
             size_bytes=dataset.size_bytes,
@@ -221,7 +223,7 @@ _READERS: Final[Mapping[str, Callable[[_Spot, str], Any]]] = {
 }
 
 
-def _in_url(user: str, url: str) -> str:
+def url_part(user: str) -> str:
     """A user's name as one part of an address: itself where that is safe, else its collision-free short form."""
     safe = all(one.isascii() and (one.isalnum() or one in "-_@") for one in user)
     return user if user and safe else slug(user)

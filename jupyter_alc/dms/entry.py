@@ -10,7 +10,7 @@ Kind = Literal["file", "directory"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file or a folder: `size` in bytes, `mtime` in seconds since 1970, `token` opaque (the same token: the same bytes).
+    """A file or a folder: `size` in bytes, `mtime` in seconds since 1970, `token` opaque (the same: the same bytes).
 
     `name` is the last part of the path. `writable` is the engine's word; an adapter leaves it alone.
     """

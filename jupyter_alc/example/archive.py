@@ -30,6 +30,7 @@ from wsgidav.wsgidav_app import WsgiDAVApp
 
 from jupyter_alc.core.errors import BadFile, Missing
 from jupyter_alc.core.names import slug
+from jupyter_alc.dms.catalogue import url_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,8 +98,8 @@ def make_app(root: Path, accounts: dict[str, str]) -> WsgiDAVApp:
     for name in accounts:
         folder = root / RESULTS / slug(name)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shares[f"/{RESULTS}/{name}"] = _Provider(str(folder), readonly=False)
-        doors[f"/{RESULTS}/{name}"] = {name: users[name]}
+        shares[f"/{RESULTS}/{url_part(name)}"] = _Provider(str(folder), readonly=False)
+        doors[f"/{RESULTS}/{url_part(name)}"] = {name: users[name]}
     return WsgiDAVApp(
         {
             "provider_mapping": shares,

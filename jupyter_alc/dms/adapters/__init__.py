@@ -1,1 +1,1 @@
-"""How bytes move between an archive and here. A facility adds its own by the entry point group `jupyter_alc.adapters`."""
+"""How bytes move between an archive and here; a facility adds its own by the entry points `jupyter_alc.adapters`."""

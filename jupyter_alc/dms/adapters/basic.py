@@ -1,4 +1,4 @@
-"""Any fsspec file system as an archive, at the basic level: read by range, tokens by `ukey`-like details, no writing."""
+"""Any fsspec file system as an archive, at the basic level: reads by range, tokens from its details, no writing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What an archive must do for us, and the few things more that some can.
 
 Paths are relative to the dataset's top, without a leading slash; "" is the top. Every token is quoted like an ETag.
-Errors are ours, made in the adapter: `FileNotThere` only when the archive said so, `ArchiveUnreachable` when it could not
-be asked. The caller sets deadlines around calls, and closes.
+Errors are ours, made in the adapter: `FileNotThere` only when the archive said so, `ArchiveUnreachable` when it
+could not be asked. The caller sets deadlines around calls, and closes.
 """
 
 from __future__ import annotations

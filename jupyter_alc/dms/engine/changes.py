@@ -1,4 +1,4 @@
-"""Everything that opens or changes: one change at a time for each path, local where it can be, else in the archive first."""
+"""All that opens or changes: one change at a time for each path, local where it can be, else in the archive first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from jupyter_alc.dms.adapters.interface import HIDDEN
 from jupyter_alc.dms.engine.names import split
 from jupyter_alc.dms.engine.opened import OpenFile
 from jupyter_alc.dms.engine.reading import ArchiveFile
-from jupyter_alc.dms.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_alc.dms.engine.reading import Fetches
     from jupyter_alc.dms.engine.saveback import SaveBack
     from jupyter_alc.dms.engine.staging import StagedFile, Staging
+    from jupyter_alc.dms.entry import Entry
 
 _PIECE: Final = 1024 * 1024
 
@@ -45,6 +45,7 @@ class Changes:
 
     def __init__(
         self,
+        *,
         links: Mapping[str, Link],
         names: Mapping[str, Names],
         staging: Staging,
@@ -220,7 +221,7 @@ class Changes:
         return entry.token if entry is not None else None
 
     async def _rename_there(self, key: str, old: str, new: str) -> None:
-        """Move in the archive. Of a folder, the unsent files inside follow; a kill in between costs only their new folder."""
+        """Move in the archive; the unsent files in a folder follow. A kill in between costs only their new folder."""
         entry = await self._names[key].info(old)
         taken = await self._quiet(key, new)
         if entry.is_folder and (taken is not None or await self._there(key, new)):
@@ -295,7 +296,7 @@ class Changes:
             self._staging.leave_over(file)
 
     async def _believed(self, key: str, inner: str, *, create: bool) -> Entry | None:
-        """What is at a path; None for an absence that may be filled. Old knowledge serves when the archive is silent."""
+        """What is at a path; None for an absence to be filled. Old knowledge serves when the archive is silent."""
         try:
             return await self._names[key].info(inner)
         except FileNotThere:
@@ -336,7 +337,7 @@ class Changes:
         if name.startswith(HIDDEN) or any(one in forbidden or not one.isprintable() for one in name) or len(name) > 200:
             raise BadInput(
                 f"{name[:80]!r} cannot be a name in {key}.",
-                next_step=f"Use at most 200 printable characters, none of {forbidden!r}, and not {HIDDEN}… at the start.",
+                next_step=f"Use at most 200 printable characters, none of {forbidden!r}, not beginning with {HIDDEN}.",
                 field="path",
             )
 

@@ -18,7 +18,6 @@ from jupyter_alc.dms.engine.cache import Cache
 from jupyter_alc.dms.engine.changes import Changes
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.dms.engine.names import Names, split
-from jupyter_alc.dms.engine.opened import OpenFile
 from jupyter_alc.dms.engine.reading import Fetches
 from jupyter_alc.dms.engine.saveback import SaveBack
 from jupyter_alc.dms.engine.staging import StagedFile, Staging
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.adapters.interface import Adapter
     from jupyter_alc.dms.engine.interface import Change, DatasetStatus, Handle, Unsent
+    from jupyter_alc.dms.engine.opened import OpenFile
 
 log = logging.getLogger(__name__)
 _CLOSING_SECONDS: Final = 2.0  # a kernel tells of a close a little after the program went on
@@ -82,13 +82,20 @@ class DmsEngine:
             self._staging,
             links,
             self._clock,
-            self._user,
-            tuning.settle_seconds,
-            self._sent,
-            self._data_changed,
-            self._set_aside,
+            user=self._user,
+            settle_seconds=tuning.settle_seconds,
+            confirmed=self._sent,
+            changed=self._data_changed,
+            moved=self._set_aside,
         )
-        self._changes = Changes(self._links, self._names, self._staging, self._saveback, self._cache, self._fetches)
+        self._changes = Changes(
+            links=links,
+            names=self._names,
+            staging=self._staging,
+            saveback=self._saveback,
+            cache=self._cache,
+            fetches=self._fetches,
+        )
         self._started = True
         self._saveback.start()
 

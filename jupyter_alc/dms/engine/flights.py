@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
 
 
-class Flights:
-    """Calls on their way, by key: whoever asks for the same waits for the same answer. A caller that gives up stops nothing."""
+T = TypeVar("T")
+
+
+class Flights(Generic[T]):
+    """Calls on their way, by key: who asks for the same waits for the same answer. One that gives up stops nothing."""
 
     def __init__(self) -> None:
-        self._going: dict[Hashable, asyncio.Task[Any]] = {}
+        self._going: dict[Hashable, asyncio.Task[T]] = {}
 
-    async def one(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def one(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The answer of the call under `key`, started if there is none."""
         return await asyncio.shield(self.start(key, call))
 
-    def start(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    def start(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """The call under `key` itself, started if there is none."""
         task = self._going.get(key)
         if task is None:
@@ -35,7 +38,7 @@ class Flights:
             task.cancel()
         await asyncio.gather(*going, return_exceptions=True)
 
-    def _landed(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+    def _landed(self, key: Hashable, task: asyncio.Task[T]) -> None:
         self._going.pop(key, None)
         if not task.cancelled():
             task.exception()  # looked at, so that an answer nobody waits for any more is no noise

@@ -2,8 +2,8 @@
 
 Everything is asyncio and belongs to one event loop, but for `read_cached`, which any thread may call.
 A path is `dataset/folder/file` without a leading slash; "" is the top, where the datasets are the folders.
-Errors are of `jupyter_alc.core.errors`: `FileNotThere` (the archive said so), `ArchiveUnreachable` (could not ask: EIO),
-`VersionChanged` (ESTALE), `ReadOnly`, `Denied`, `Exists`, `IsFolder`, `NotFolder`, `NotEmpty`, `OtherDataset` (EXDEV),
+Errors are of `jupyter_alc.core.errors`: `FileNotThere` (the archive said so), `ArchiveUnreachable` (could not ask:
+EIO), `VersionChanged` (ESTALE), `ReadOnly`, `Denied`, `Exists`, `IsFolder`, `NotFolder`, `NotEmpty`, `OtherDataset` (EXDEV),
 `NoSpace`; most are also an `OSError` with the right `errno`.
 """
 
@@ -86,7 +86,8 @@ class Sending:
 class DatasetStatus:
     """How one dataset stands. `needed_bytes` were asked for by readers, `moved_bytes` came from the archive.
 
-    `state` is ok, sending, unsent or unreachable. `guarantee` says in words what the archive cannot promise ("" = nothing to say).
+    `state` is ok, sending, unsent or unreachable. `guarantee` says in words what the archive cannot promise ("" =
+    nothing to say).
     """
 
     id: str

@@ -36,14 +36,15 @@ def split(path: str) -> tuple[str, str]:
 
 
 class Names:
-    """Attributes and listings of one dataset. `stale(path)` is called when a version or a name turns out to have changed."""
+    """Attributes and listings of one dataset; `stale(path)` is called when a version or a name has changed."""
 
     def __init__(self, link: Link, clock: Clock, stale: Callable[[str], None]) -> None:
         self._link, self._clock, self._stale = link, clock, stale
         self._seconds = PUBLISHED_SECONDS if link.dataset.published else LIVE_SECONDS
         self._entries: OrderedDict[str, _Known] = OrderedDict()
         self._folders: OrderedDict[str, tuple[set[str], float]] = OrderedDict()
-        self._flights: Flights = Flights()
+        self._asking: Flights[Entry] = Flights()
+        self._listing: Flights[list[Entry]] = Flights()
 
     async def info(self, path: str) -> Entry:
         """What `path` is; believed for a while, asked once at a time, shown as last seen when the archive is silent."""
@@ -56,7 +57,7 @@ class Names:
         if folder is not None and split(path)[1] not in folder:
             raise _absent(path)
         try:
-            return await self._flights.one(("info", path), lambda: self._ask(path))
+            return await self._asking.one(path, lambda: self._ask(path))
         except ArchiveUnreachable:
             if known is not None and known.entry is not None:
                 return known.entry
@@ -68,7 +69,7 @@ class Names:
         if names is not None:
             return self._known_in(path, names)
         try:
-            return await self._flights.one(("ls", path), lambda: self._list(path))
+            return await self._listing.one(path, lambda: self._list(path))
         except ArchiveUnreachable:
             if path in self._folders:
                 return self._known_in(path, self._folders[path][0])
@@ -101,13 +102,15 @@ class Names:
     def forget_below(self, path: str) -> None:
         """Forget all in a folder that went or moved."""
         inside = f"{path}/"
-        for table in (self._entries, self._folders):
-            for known in [one for one in table if one.startswith(inside) or (table is self._folders and one == path)]:
-                del table[known]  # type: ignore[attr-defined]
+        for entry in [one for one in self._entries if one.startswith(inside)]:
+            del self._entries[entry]
+        for folder in [one for one in self._folders if one == path or one.startswith(inside)]:
+            del self._folders[folder]
 
     async def stop(self) -> None:
         """End what is on its way."""
-        await self._flights.stop()
+        await self._asking.stop()
+        await self._listing.stop()
 
     async def _ask(self, path: str) -> Entry:
         try:

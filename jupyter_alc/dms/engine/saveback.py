@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import (
@@ -46,6 +47,7 @@ class SaveBack:
         staging: Staging,
         links: Mapping[str, Link],
         clock: Clock,
+        *,
         user: str,
         settle_seconds: float,
         confirmed: Callable[[StagedFile, Entry], None],
@@ -118,10 +120,10 @@ class SaveBack:
             elif len(self._going) < AT_ONCE:
                 task = asyncio.create_task(self._send(file))
                 self._going[file.id] = task
-                task.add_done_callback(lambda _, sent=file: self._landed(sent))
+                task.add_done_callback(partial(self._landed, file))
         return max(pause, 0.01)
 
-    def _landed(self, file: StagedFile) -> None:
+    def _landed(self, file: StagedFile, _task: asyncio.Task[None]) -> None:
         self._going.pop(file.id, None)
         if file.state in {_S.UPLOADING, _S.VERIFYING}:
             self._pause(file, None, 0.0)
