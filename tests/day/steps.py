@@ -15,8 +15,8 @@ from day import probes
 from day.archive_log import moved
 from day.browser import PATIENCE, Person, sit_down
 from day.report import require
-from jupyter_alc.example.frame import touched
 from jupyter_alc.example.archive import sans_folder
+from jupyter_alc.example.frame import touched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -347,7 +347,9 @@ class Day:
         self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", timeout=PATIENCE)
         require(self.system.allocations("ada")[-1]["machine"] != self.first_machine, "an old machine was given again")
         listing = self.ada.get("api/contents/data/results?content=1")["content"]
-        require(any(one["name"] == (self.run_folder and self.run_folder.name) for one in listing), "her run is not listed")
+        require(
+            any(one["name"] == (self.run_folder and self.run_folder.name) for one in listing), "her run is not listed"
+        )
         self.ada.look("second-spawn")
 
     def no_complaints(self, told: Step) -> None:
