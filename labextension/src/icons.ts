@@ -17,7 +17,7 @@ export const guinierIcon = new LabIcon({
   name: 'jupyter-alc:guinier',
   svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
   <path class="jp-icon3" fill="#616161" d="M3 3h1.500v16.500H21V21H3z"/>
-  <path class="jp-icon-brand0" fill="none" stroke="#1976d2" stroke-width="1.800" d="M5.500 6.500c5 0 6.500 1 8 5s2.500 6 6.500 6.500"/>
+  <path class="jp-icon-brand0" style="fill:none" stroke="#1976d2" stroke-width="1.800" d="M5.500 6.500c5 0 6.500 1 8 5s2.500 6 6.500 6.500"/>
   <g class="jp-icon3" fill="#616161"><circle cx="7" cy="6.500" r="1.300"/><circle cx="11.300" cy="7.800" r="1.300"/><circle cx="14" cy="12.500" r="1.300"/></g>
 </svg>`
 });

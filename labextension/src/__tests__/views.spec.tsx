@@ -77,7 +77,7 @@ describe('Panel', () => {
   it('tells what the machine is and uses', async () => {
     await show();
     const text = host.textContent ?? '';
-    expect(text).toContain('2 cores · 4 GiB · isolated (namespaces)');
+    expect(text).toContain('2 cores · 4 GiB · isolated: namespaces');
     expect(text).toContain('cores 1.4 of 2');
     expect(text).toContain('memory 1.9 of 4 GiB');
   });

@@ -198,7 +198,7 @@ export function datasetState(
   trans: TranslationBundle
 ): string {
   if (dataset.state === 'unreachable') {
-    return trans.__('archive does not answer');
+    return trans.__('out of reach');
   }
   if (dataset.unsent_files > 0) {
     return trans._n(

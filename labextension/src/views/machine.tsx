@@ -148,7 +148,7 @@ function _given(machine: IMachine, trans: TranslationBundle): string {
     told.push(
       machine.isolation === 'none'
         ? trans.__('not isolated')
-        : trans.__('isolated (%1)', machine.isolation)
+        : trans.__('isolated: %1', machine.isolation)
     );
   }
   return told.join(' · ');
