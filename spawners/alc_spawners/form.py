@@ -88,13 +88,16 @@ def _machines(content: FormContent) -> list[dict[str, Any]]:
     return [_machine(one, checked) for one in content.machine_types]
 
 
+def _cores(number: int) -> str:
+    return f"{number} {'core' if number == 1 else 'cores'}"
+
+
 def _machine(one: Mapping[str, Any], checked: object) -> dict[str, Any]:
-    cores = int(one["cores"])
     return {
         "id": one["id"],
         "title": one["title"],
         "description": one["description"],
-        "spec": f"{cores} {'core' if cores == 1 else 'cores'} · {size(one['memory_bytes'])} · {one['environment']} environment",
+        "spec": " · ".join((_cores(int(one["cores"])), size(one["memory_bytes"]), f"{one['environment']} environment")),
         "note": one.get("limits_note") or "",
         "alone": one.get("isolation") == "none",
         "words": one["offer"]["words"],

@@ -17,13 +17,13 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import url_escape_path, url_path_join
 from traitlets import Float, List, Unicode, default
 
-from alc_spawners.ask import Vmm
 from alc_spawners.data import datasets_for, plan_for
 from alc_spawners.form import FormContent, render_form
 from alc_spawners.options import Choice, WrongOptions, check_options, options_from_form
 from alc_spawners.refusals import Refused
 from alc_spawners.stages import alive, progress_event, took
-from jupyter_alc.core.errors import AlcError, NotFound, Unavailable
+from jupyter_alc.core.errors import AlcError, Denied, NotFound, Unavailable
+from jupyter_alc.vmm.client import HubClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = 0.25  # seconds between two questions while a start is under way
 FAILED = 1  # what poll() says of a server that is no more
 _FOREGROUND = 3.0  # seconds that poll() and pages wait for VMM
+_PATIENT = 20.0
 
 
 class VmmSpawner(Spawner):  # type: ignore[misc]
@@ -89,7 +90,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         machine_types: list[dict[str, Any]] = []
         datasets: list[Dataset] = []
         try:
-            machine_types = await self._vmm(_FOREGROUND).machine_types(self.user.name)
+            machine_types = await self._machine_types()
         except AlcError as error:
             problems.append(error)
         try:
@@ -104,7 +105,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         """Check what was chosen, from the form or straight from REST; raise `Refused` with every problem at once."""
         self.choice = None
         try:
-            machine_types = await self._vmm(_FOREGROUND).machine_types(self.user.name)
+            machine_types = await self._machine_types()
             datasets = await datasets_for(self.catalogue, self.user.name)
             self.choice = check_options(options, machine_types, [one.id for one in datasets])
         except WrongOptions as wrong:
@@ -142,7 +143,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
             if alive(found):
                 return None
             if found["state"] == "failed":
-                await self._vmm(_FOREGROUND).release(str(found["id"]))
+                await self._release_by_id(str(found["id"]))
         except AlcError:
             return None
         except Exception:  # the Hub drops a server for ever when this raises
@@ -158,7 +159,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         while True:
             try:
                 asked = asked or await self._release()
-                gone = asked is None or (await self._vmm(5).allocation(asked))["state"] in {"released", "refused"}
+                gone = asked is None or (await self._allocation(asked))["state"] in {"released", "refused"}
             except NotFound:
                 gone = True
             except AlcError:
@@ -225,15 +226,37 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
 
     def stop_path(self) -> str:
         """The Hub's REST path that stops this very server, also a named one."""
-        user = url_path_join(self.hub.base_url, "api/users", self.user.escaped_name)
-        return (
-            url_path_join(user, "servers", url_escape_path(self.name)) if self.name else url_path_join(user, "server")
-        )
+        which = f"servers/{url_escape_path(self.name)}" if self.name else "server"
+        return str(url_path_join(self.hub.base_url, "api/users", self.user.escaped_name, which))
 
     # -- asking VMM ----------------------------------------------------------------------------------------------------
 
-    def _vmm(self, deadline: float = 20.0) -> Vmm:
-        return Vmm(self.vmm_url, Path(self.hub_secret_file), deadline)
+    @contextlib.asynccontextmanager
+    async def _vmm(self, deadline: float = _PATIENT) -> AsyncIterator[HubClient]:
+        """A client for one question: there are few, and none of its connections can outlive the loop."""
+        try:
+            secret = await asyncio.to_thread(Path(self.hub_secret_file).read_text)
+        except OSError as error:
+            said = "The Hub's secret for the machine service cannot be read."
+            raise Denied(said, next_step="Tell the operator.") from error
+        client = HubClient(self.vmm_url, secret.strip(), deadline_seconds=deadline)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def _machine_types(self) -> list[dict[str, Any]]:
+        async with self._vmm(_FOREGROUND) as vmm:
+            return await vmm.machine_types(self.user.name)
+
+    async def _allocation(self, ident: str, deadline: float = 5.0) -> dict[str, Any]:
+        async with self._vmm(deadline) as vmm:
+            return await vmm.allocation(ident)
+
+    async def _release_by_id(self, ident: str) -> None:
+        with contextlib.suppress(NotFound):
+            async with self._vmm(5.0) as vmm:
+                await vmm.release(ident)
 
     def _starting(self) -> bool:
         return bool(self._spawn_pending or self._start_pending)
@@ -253,20 +276,25 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
             "server": self.name,
             "spawn": self._spawn_number(),
             "machine_type": choice.machine_type,
-            "data": {"datasets": [one.as_json() for one in plan]},
-            "server_start": {"environment": self.get_env(), "args": self.get_args()},
+            "datasets": [one.as_json() for one in plan],
+            "environment": self.get_env(),
+            "args": self.get_args(),
         }
+
+    async def _ask_for_one(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        async with self._vmm() as vmm:
+            return await vmm.claim(**wanted)
 
     async def _claimed(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Claim to the end even when cancelled: a claim on its way would else be nobody's until its lease is over."""
-        claim = asyncio.ensure_future(self._vmm().claim(wanted))
+        claim = asyncio.ensure_future(self._ask_for_one(wanted))
         try:
             found = await asyncio.shield(claim)
         except asyncio.CancelledError:
             with contextlib.suppress(AlcError):
                 late = await claim
                 self.allocation = str(late["id"])
-                await self._vmm(5).release(self.allocation)
+                await self._release_by_id(self.allocation)
             raise
         self.allocation = str(found["id"])
         return found
@@ -274,7 +302,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
     async def _seen(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Look at the allocation; a VMM that was away is told the claim again, because it may have lost the plan."""
         try:
-            return await self._vmm(5).allocation(self.allocation)
+            return await self._allocation(self.allocation)
         except Unavailable:
             await asyncio.sleep(LOOK_EVERY)
         try:
@@ -293,13 +321,13 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
 
     async def _find(self, deadline: float) -> dict[str, Any] | None:
         """The allocation of this server: by its id, else the newest of its owner's that still holds a machine."""
-        vmm = self._vmm(deadline)
         if self.allocation:
             with contextlib.suppress(NotFound):
-                return await vmm.allocation(self.allocation)
+                return await self._allocation(self.allocation, deadline)
             return None
-        owned = sorted(await vmm.allocations(self.user.name, self.name), key=lambda one: str(one["created"]))
-        found = next((one for one in reversed(owned) if alive(one)), None)
+        async with self._vmm(deadline) as vmm:
+            owned = await vmm.allocations(self.user.name, self.name)
+        found = next(filter(alive, owned), None)  # the newest is the first
         if found is not None:
             self.allocation = str(found["id"])
         return found
@@ -309,7 +337,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         found = await self._find(5)
         if found is None:
             return None
-        await self._vmm(5).release(str(found["id"]))
+        await self._release_by_id(str(found["id"]))
         return str(found["id"])
 
     async def _answers(self, url: str) -> None:

@@ -145,7 +145,9 @@ async def release(request: web.Request) -> web.Response:
 
 async def find(request: web.Request) -> web.Response:
     wanted = dict(request.query)
-    return web.json_response([show(row) for row in rows().values() if all(row[k] == v for k, v in wanted.items())])
+    found = sorted(rows().values(), key=lambda row: row["created"], reverse=True)
+    mine = [show(row) for row in found if all(row[key] == value for key, value in wanted.items())]
+    return web.json_response({"allocations": mine})
 
 
 async def types(request: web.Request) -> web.Response:
@@ -155,7 +157,11 @@ async def types(request: web.Request) -> web.Response:
     common = {"description": "Python, the scientific libraries", "cores": 2, "memory_bytes": 3 * 10**9}
     common |= {"environment": "spark", "isolation": "namespaces", "limits_note": "", "counts": {}}
     return web.json_response(
-        [{"id": one, "title": title, **common, "offer": offers.get(one, ready)} for one, title in told]
+        {
+            "machine_types": [
+                {"id": one, "title": title, **common, "offer": offers.get(one, ready)} for one, title in told
+            ]
+        }
     )
 
 
