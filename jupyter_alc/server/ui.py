@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from yarl import URL
 
 from jupyter_alc.core.errors import Denied, Unavailable
+from jupyter_alc.piezo.ui import needs_rewriting, rewritten
 from jupyter_alc.server.clusters import asked
 from jupyter_alc.server.handler import AlcHandler, authorized
 from jupyter_alc.server.ui_rules import (
@@ -135,9 +136,12 @@ class UiHandler(UiPage):
             if led is None:
                 raise Unavailable("The Spark UI led away from itself.", next_step="Open its jobs page.")
             self.set_header("Location", led)
-        async for piece in answer.content.iter_chunked(PIECE_BYTES):
-            self.write(piece)
-            await self.flush()
+        if needs_rewriting(page) and answer.status == HTTPStatus.OK and self.request.method == "GET":
+            self.write(rewritten(await answer.content.read()))
+        else:
+            async for piece in answer.content.iter_chunked(PIECE_BYTES):
+                self.write(piece)
+                await self.flush()
         if answer.status == HTTPStatus.OK and needs_tail(page) and self.request.method == "GET":
             self.write(XSRF_TAIL)
         self.finish()

@@ -108,3 +108,7 @@ def test_the_first_script_of_a_page_sends_the_token_that_the_hub_wants(server: A
 def test_an_unknown_cluster_has_no_ui(server: Any) -> None:
     for page in ("", "/", "/jobs/"):
         assert server.alc("GET", f"piezo/clusters/none/ui{page}").status == 404
+
+
+def test_scripts_that_trip_over_a_users_name_are_made_to_look_elsewhere(server: Any, ui: str) -> None:
+    assert server.alc("GET", f"{ui}/static/utils.js").body == b'words.indexOf("/")'
