@@ -69,6 +69,7 @@ class Daemon:
         mount: Mount | None = None
         try:
             order = self._order
+            prepare_folder(order.volume, 0o700, order)
             _lock = VolumeLock.take(order.volume, order.user, _owner(order))
             prepare_folder(order.socket.parent, 0o755, order)
             mount, problem = self._attach()
@@ -77,10 +78,10 @@ class Daemon:
             serving = Serving(engine, order.socket, order.admit_uids, self._about)
             serving.start()
         except AlcError as error:
-            self._say(ready=False, problem=error)
-            if mount is not None:
-                mount.detach()
-            return SERVED_ALREADY if isinstance(error, AnotherDaemon) else FAILED
+            return self._give_up(error, mount)
+        except Exception:  # the top of the start: whoever started us must hear a word
+            log.exception("The data service could not start.")
+            return self._give_up(AlcError("The data service could not start.", next_step="Its log says why."), mount)
         self._mounted = mount is not None
         try:
             self._say(ready=True, problem=problem)
@@ -88,6 +89,12 @@ class Daemon:
         finally:
             serving.stop(order.flush_seconds)
         return ENDED
+
+    def _give_up(self, error: AlcError, mount: Mount | None) -> int:
+        self._say(ready=False, problem=error)
+        if mount is not None:
+            mount.detach()
+        return SERVED_ALREADY if isinstance(error, AnotherDaemon) else FAILED
 
     def _attach(self) -> tuple[Mount | None, AlcError | None]:
         """Mount if that is wanted and possible; without a mount the socket still serves, and says why."""

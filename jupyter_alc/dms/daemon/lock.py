@@ -26,9 +26,8 @@ class VolumeLock:
 
     @classmethod
     def take(cls, volume: Path, user: str, owner: tuple[int, int] | None = None) -> VolumeLock:
-        """Lock `volume`, made if need be and given to `owner`; `AnotherDaemon` names the process that has it."""
+        """Lock `volume` with a file given to `owner`; `AnotherDaemon` names the process that has it."""
         try:
-            volume.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(volume / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             if owner is not None:
                 os.fchown(descriptor, *owner)

@@ -7,7 +7,7 @@ import os
 import resource
 from typing import TYPE_CHECKING, Final
 
-from jupyter_alc.core.errors import Denied
+from jupyter_alc.core.errors import Denied, NoSpace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,16 @@ def prepare_folder(folder: Path, mode: int, order: Order) -> None:
     """Make a folder of the daemon's, if it is not there; root gives it to the daemon's user."""
     if folder.exists():
         return
-    folder.mkdir(mode=mode, parents=True)
-    folder.chmod(mode)
-    if order.run_as_uid is not None and os.geteuid() == 0:
-        os.chown(folder, order.run_as_uid, _gid(order))
+    try:
+        folder.mkdir(mode=mode, parents=True)
+        folder.chmod(mode)
+        if order.run_as_uid is not None and os.geteuid() == 0:
+            os.chown(folder, order.run_as_uid, _gid(order))
+    except OSError as error:
+        raise NoSpace(
+            f"The data service's folder {folder} cannot be made: {error.strerror}.",
+            next_step="Make it a folder of the data service with free space.",
+        ) from error
 
 
 def become(order: Order) -> None:
