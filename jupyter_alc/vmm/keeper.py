@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _M = MachineState
 
 _WORKERS = 6
+_TIDY_SECONDS = 30.0
 _CHANGING = BOOTING | {_M.DELETING, _M.FAILED}
 
 
@@ -66,7 +67,7 @@ class Keeper:
 
     def start(self) -> None:
         """Begin to keep."""
-        for work in (self._observing(), self._deciding()):
+        for work in (self._observing(), self._deciding(), self._tidying()):
             self._spawn(work)
 
     def wake(self, *, look: bool = False) -> None:
@@ -123,6 +124,14 @@ class Keeper:
         return bool(self._strangers) or any(
             one.state in _CHANGING or (one.state is _M.READY and one.isolation is None) for one in rows.machines
         )
+
+    async def _tidying(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            try:
+                await asyncio.to_thread(self._store.tidy)
+            except Exception:  # the top of a loop: an untidy store works on
+                log.exception("the store could not be tidied")
 
     # --- decide ---
 

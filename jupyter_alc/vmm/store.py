@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from jupyter_alc.core.errors import AlcError, Denied, NotFound
 from jupyter_alc.core.states import AllocationState, MachineState
@@ -23,7 +23,7 @@ from jupyter_alc.vmm.rows import (
     living_machines,
     recent_machines,
 )
-from jupyter_alc.vmm.schema import MACHINE, open_engine
+from jupyter_alc.vmm.schema import ALLOCATION, MACHINE, STAGE, open_engine
 from jupyter_alc.vmm.stages import allocation_json, stages_done, usual_seconds
 from jupyter_alc.vmm.timing import Timing
 from jupyter_alc.vmm.tokens import digest
@@ -232,3 +232,18 @@ class Store:
         """A releasing allocation whose machine is being deleted or is gone is released."""
         with self._write() as connection:
             claims.finish(connection, ident, self.now())
+
+    def tidy(self, keep_seconds: float = 7 * 86_400.0) -> None:
+        """Forget what has been over for a week, and write erased secrets out of the log file of the store."""
+        before = self.now() - keep_seconds
+        with self._write() as connection:
+            old = select(ALLOCATION.c.id).where(ALLOCATION.c.over_at < before)
+            connection.execute(delete(STAGE).where(STAGE.c.allocation.in_(old)))
+            connection.execute(delete(ALLOCATION).where(ALLOCATION.c.over_at < before))
+            used = select(ALLOCATION.c.machine).where(ALLOCATION.c.machine.is_not(None))
+            connection.execute(delete(MACHINE).where(MACHINE.c.gone_at < before, MACHINE.c.key.not_in(used)))
+        raw = self._engine.raw_connection()
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            raw.close()
