@@ -81,7 +81,12 @@ class Agent:
         """Take orders for ever. A newer order interrupts what an older one still does."""
         number = 0
         while True:
-            newest, told = await self.link.order_after(number)
+            try:
+                newest, told = await self.link.order_after(number)
+            except AlcError as error:  # whatever VMM thinks of us: a person's machine does not end by that
+                LOG.warning("VMM gives no orders: %s", error)
+                await asyncio.sleep(_HEARTBEAT_SECONDS)
+                continue
             if told is None:
                 number = newest if newest < number else number  # a VMM with an older memory counts anew
                 continue

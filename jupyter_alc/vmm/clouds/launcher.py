@@ -62,7 +62,10 @@ class Launcher:
                 self.end(asked.key_of(told))
                 return {"gone": True}
             case "list" if set(told) == {"verb"}:
-                return {"machines": [record.as_json() for record in self.records.all()]}
+                return {
+                    "machines": [record.as_json() for record in self.records.all()],
+                    "environments": sorted(one.parents[1].name for one in self.maker.environments.glob("*/bin/python")),
+                }
         raise BadInput("There is no such verb.", next_step="Use make, attach, end or list.", field="verb")
 
     def make(self, wanted: asked.Make) -> dict[str, Any]:

@@ -173,7 +173,9 @@ class Vmm:
         return {"vmm_url": self.url, "machine_key": key, "enrolment_token": self.token}
 
 
-def claim_order(hub: str, home: str, dms: str, *, name: str = "ada", ids: tuple[int, int], **changed: Any) -> dict[str, Any]:
+def claim_order(
+    hub: str, home: str, dms: str, *, name: str = "ada", ids: tuple[int, int], **changed: Any
+) -> dict[str, Any]:
     uid, dms_uid = ids
     environment = {
         "JUPYTERHUB_API_TOKEN": "s3cret-token-of-the-server",
