@@ -86,4 +86,4 @@ def _version(distribution: str) -> str:
 
 def _written(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
-    return {"name": path.name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"file": path.name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -40,10 +40,10 @@ def written(folder: Path, table: pd.DataFrame) -> dict[str, object]:
 def test_a_run_is_five_files_and_the_manifest_names_them_with_checksums(tmp_path: Path, table: pd.DataFrame) -> None:
     written(tmp_path / "run", table)
     manifest = json.loads((tmp_path / "run/manifest.json").read_text())
-    names = {told["name"] for told in manifest["results"]}
+    names = {told["file"] for told in manifest["results"]}
     assert names == {"rg.parquet", "rg.csv", "radii.png", "guinier.png"}
     for told in manifest["results"]:
-        content = (tmp_path / "run" / told["name"]).read_bytes()
+        content = (tmp_path / "run" / told["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (told["size_bytes"], told["sha256"])
 
 

@@ -1,0 +1,34 @@
+"""An example notebook on its way into a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jupyter_alc.core.errors import Denied, NotFound
+from jupyter_alc.example.shipped import copy_notebook, shipped
+
+pytestmark = pytest.mark.unit
+
+
+def test_the_sans_example_is_shipped() -> None:
+    assert "sans_guinier" in shipped()
+
+
+def test_a_copy_is_made_once_and_an_edited_one_is_left_alone(tmp_path: Path) -> None:
+    first = copy_notebook("sans_guinier", tmp_path)
+    assert first == tmp_path / "sans_guinier.ipynb"
+    first.write_text("mine")
+    assert copy_notebook("sans_guinier", tmp_path).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "none", "../guinier", "sans_guinier.ipynb"])
+def test_another_name_is_not_found(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="no such example"):
+        copy_notebook(name, tmp_path)
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Denied, match="could not be copied"):
+        copy_notebook("sans_guinier", tmp_path / "gone")
