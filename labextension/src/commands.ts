@@ -151,7 +151,6 @@ function _whatHappens(model: IAlcModel, trans: TranslationBundle): string {
     ? trans._n(
         'Kernels and clusters end. %1 unsent file goes to the archive first; then the machine is given back. Your home is kept.',
         'Kernels and clusters end. %1 unsent files go to the archive first; then the machine is given back. Your home is kept.',
-        unsent,
         unsent
       )
     : trans.__(

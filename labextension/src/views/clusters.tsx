@@ -26,6 +26,7 @@ export interface IClustersProps {
 
 export function ClustersSection(props: IClustersProps): JSX.Element {
   const { view, trans } = props;
+  const living = view.told?.clusters.filter(one => one.state !== 'gone');
   const asking = view.busy.includes('start');
   const start = (
     <Action
@@ -39,7 +40,7 @@ export function ClustersSection(props: IClustersProps): JSX.Element {
     <Section id="clusters" title={trans.__('Clusters')} action={start}>
       {view.problem && <Problem problem={view.problem} />}
       {!view.told && !view.problem && <Asking trans={trans} />}
-      {view.told?.clusters.length === 0 && (
+      {living?.length === 0 && (
         <div className="jp-AlcPanel-item">
           <Line>
             {trans.__(
@@ -48,7 +49,7 @@ export function ClustersSection(props: IClustersProps): JSX.Element {
           </Line>
         </div>
       )}
-      {view.told?.clusters.map(cluster => (
+      {living?.map(cluster => (
         <ClusterItem {...props} key={cluster.id} cluster={cluster} />
       ))}
     </Section>
@@ -82,14 +83,12 @@ function ClusterItem(
             {trans.__('Spark UI')}
           </a>
         )}
-        {cluster.state !== 'gone' && (
-          <Action
-            label={stopping ? trans.__('Stopping…') : trans.__('Stop')}
-            hint={trans.__('End this cluster and what runs on it')}
-            disabled={stopping}
-            onClick={() => props.onStop(cluster.id)}
-          />
-        )}
+        <Action
+          label={stopping ? trans.__('Stopping…') : trans.__('Stop')}
+          hint={trans.__('End this cluster and what runs on it')}
+          disabled={stopping}
+          onClick={() => props.onStop(cluster.id)}
+        />
       </Actions>
     </Item>
   );
@@ -101,13 +100,7 @@ function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
   if (cluster.executors) {
     const { running, wanted } = cluster.executors;
     told.push(
-      trans._n(
-        '%1 of %2 executor',
-        '%1 of %2 executors',
-        wanted,
-        running,
-        wanted
-      )
+      trans._n('%2 of %1 executor', '%2 of %1 executors', wanted, running)
     );
   }
   const left = timeLeft(cluster.lease_until, now, trans);

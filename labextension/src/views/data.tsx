@@ -183,7 +183,6 @@ function Stuck(props: {
           {props.trans._n(
             'and %1 more file that could not be sent',
             'and %1 more files that could not be sent',
-            more,
             more
           )}
         </Line>
@@ -201,12 +200,7 @@ export function datasetState(
     return trans.__('out of reach');
   }
   if (dataset.unsent_files > 0) {
-    return trans._n(
-      '%1 file unsent',
-      '%1 files unsent',
-      dataset.unsent_files,
-      dataset.unsent_files
-    );
+    return trans._n('%1 file unsent', '%1 files unsent', dataset.unsent_files);
   }
   return dataset.access === 'read'
     ? trans.__('read only')

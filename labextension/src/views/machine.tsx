@@ -137,9 +137,7 @@ function _name(machine: IMachine | null, trans: TranslationBundle): string {
 function _given(machine: IMachine, trans: TranslationBundle): string {
   const told: string[] = [];
   if (machine.cores) {
-    told.push(
-      trans._n('%1 core', '%1 cores', machine.cores, cores(machine.cores))
-    );
+    told.push(trans._n('%1 core', '%1 cores', machine.cores));
   }
   if (machine.memory_bytes) {
     told.push(memory(machine.memory_bytes));
