@@ -63,6 +63,7 @@ class AlcHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]  # ju
         """Begin with an empty body; it is collected up to our limit, not to the server's."""
         super().initialize(name, **more)
         self.body = bytearray()
+        self.early = True  # until the body was asked for
 
     @property
     def alc(self) -> AlcExtension:
@@ -76,6 +77,7 @@ class AlcHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]  # ju
             raise web.HTTPError(403)
         if int(self.request.headers.get("Content-Length") or 0) > BODY_LIMIT_BYTES:
             raise web.HTTPError(413)
+        self.early = False
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body up to one byte over the limit; one that told no length may still be too large."""
@@ -111,6 +113,8 @@ class AlcHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]  # ju
         error = (more.get("exc_info") or (None, None, None))[1]
         status, words = error_answer(status_code, error)
         ERRORS.labels(code=words["code"]).inc()
+        if self.early:  # the server cuts a connection whose body it did not read: a proxy must not use it again
+            self.set_header("Connection", "close")
         self.answer(words, status)
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
@@ -127,6 +131,7 @@ class UnknownAddress(AlcHandler):
     async def prepare(self) -> None:
         """Say that there is nothing, once it is known who asks."""
         await super().prepare()
+        self.early = True
         raise web.HTTPError(404)
 
     @web.authenticated

@@ -33,7 +33,9 @@ class Kernel:
         """Run a cell; return its reply and its outputs' contents."""
         outputs: list[dict[str, Any]] = []
         reply = self.client.execute_interactive(
-            code, timeout=60, output_hook=lambda message: outputs.append({"kind": message["msg_type"], **message["content"]})
+            code,
+            timeout=60,
+            output_hook=lambda message: outputs.append({"kind": message["msg_type"], **message["content"]}),
         )
         return reply["content"], outputs
 
@@ -72,7 +74,9 @@ def test_the_machine_is_shown(kernel: Kernel) -> None:
     assert "isolation" in kernel.shown("%vmm status")["text/plain"]
 
 
-@pytest.mark.parametrize("code", ["%dms ls results/none", "%piezo sing", "%piezo stop --name nobody", "%piezo start --workers 9"])
+@pytest.mark.parametrize(
+    "code", ["%dms ls results/none", "%piezo sing", "%piezo stop --name nobody", "%piezo start --workers 9"]
+)
 def test_an_error_is_one_line_without_a_traceback(kernel: Kernel, code: str) -> None:
     reply, outputs = kernel.run(code)
     assert reply["status"] == "error"
@@ -109,7 +113,9 @@ def test_the_same_calls_work_from_python(kernel: Kernel) -> None:
     kernel.run("import jupyter_alc; alc = jupyter_alc.client()")
     reply, outputs = kernel.run("print(alc.dms.status()['datasets'][0]['id'], alc.vmm.status()['machine']['type'])")
     assert reply["status"] == "ok", reply
-    assert outputs[-2]["text"].strip() == "results small" or any(one.get("text", "").strip() == "results small" for one in outputs)
+    assert outputs[-2]["text"].strip() == "results small" or any(
+        one.get("text", "").strip() == "results small" for one in outputs
+    )
 
 
 def test_the_magics_can_be_taken_away_and_loaded_again(kernel: Kernel) -> None:
@@ -125,7 +131,9 @@ def notebook(*cells: str) -> Any:
 
 def run_notebook(server: Any, book: Any, **environment: str) -> Any:
     given = {**server.environment, **environment}
-    client = NotebookClient(book, timeout=90, kernel_name="python3", resources={"metadata": {"path": str(server.folder)}})
+    client = NotebookClient(
+        book, timeout=90, kernel_name="python3", resources={"metadata": {"path": str(server.folder)}}
+    )
     client.execute(env=given)
     return book
 
@@ -161,7 +169,11 @@ print(took)
     top = Path(__file__).resolve().parents[3]
     environment = {**os.environ, "PYTHONPATH": str(top)}
     took = [
-        float(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=60).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=60
+            ).stdout
+        )
         for _ in range(5)
     ]
     assert min(took) < 0.1, took

@@ -27,7 +27,12 @@ sys.exit(asked.run(asked))
 def alc(server: Any, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {**server.environment, "JPY_PARENT_PID": str(server.process.pid), **environment}
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], env=given, cwd=server.folder, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, *words],
+        env=given,
+        cwd=server.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
