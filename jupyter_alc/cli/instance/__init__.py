@@ -1,0 +1,1 @@
+"""One instance of the whole system on one computer: its folders, ports, programs, and the order they start and end in."""

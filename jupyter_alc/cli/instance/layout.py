@@ -1,0 +1,117 @@
+"""Where everything of one instance lies, on this computer and inside the sandbox of its services."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jupyter_alc
+from jupyter_alc.core.settings import Places
+
+SERVICE_UID: Final = 52000  # Hub, proxy and VMM
+ARCHIVE_UID: Final = 52001  # the example archive
+ENV_AT: Final = "/opt/alc/env"
+
+
+def _hub_config() -> Path:
+    checkout = Path(jupyter_alc.__file__).resolve().parent.parent / "hub_config"
+    installed = Path(sys.prefix) / "share/jupyter-alc/hub_config"
+    return checkout if (checkout / "jupyterhub_config.py").exists() else installed
+
+
+def _proxy_tree(hub_config: Path) -> Path:
+    given = os.environ.get("ALC_PROXY_TREE")
+    places = [Path(given)] if given else [Path(sys.prefix).parents[1] / "proxy/node_modules"]
+    places += [hub_config.parent / "build/proxy/node_modules"]
+    return next((one for one in places if one.is_dir()), places[0])
+
+
+def _code() -> Path | None:
+    """The checkout the code comes from; None when it is installed in the environment."""
+    top = Path(jupyter_alc.__file__).resolve().parent.parent
+    return None if top.is_relative_to(Path(sys.prefix).resolve()) else top
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places of one instance. `root` says whether its services get sandboxes and uids of their own."""
+
+    state: Path
+    run: Path
+    environments: Path
+    hub_config: Path
+    proxy_tree: Path
+    environment: Path
+    code: Path | None
+    root: bool
+
+    @classmethod
+    def found(cls, *, state: Path | None = None, environments: Path | None = None) -> Layout:
+        """Find everything from what is given, from ALC_* and from where this program itself lies."""
+        places = Places.from_environment()
+        root = os.geteuid() == 0
+        kept = (state or places.state).absolute()
+        given_run = os.environ.get("ALC_RUN")
+        short = hashlib.sha256(os.fsencode(kept)).hexdigest()[:8]
+        runs = Path("/run/jupyter-alc") if root else places.run
+        config = _hub_config()
+        return cls(
+            state=kept,
+            run=Path(given_run).absolute() if given_run else runs / short,
+            environments=(environments or Path(sys.prefix).parent).absolute(),
+            hub_config=config,
+            proxy_tree=_proxy_tree(config),
+            environment=Path(sys.prefix),
+            code=_code(),
+            root=root,
+        )
+
+    @property
+    def service(self) -> Path:
+        """What Hub and VMM keep; inside their sandbox it is /var/lib/alc."""
+        return self.state / "service"
+
+    @property
+    def archive(self) -> Path:
+        """What the example archive keeps."""
+        return self.state / "archive"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each program."""
+        return self.state / "log"
+
+    def make(self) -> None:
+        """Make the folders, each with its owner and closed to others. Raises OSError."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o700)
+        for folder, uid in ((self.service, SERVICE_UID), (self.archive, ARCHIVE_UID), (self.logs, 0)):
+            own(folder, uid if self.root else None)
+        self.run.parent.mkdir(parents=True, exist_ok=True)
+        if self.root and self.run.parent == Path("/run/jupyter-alc"):
+            self.run.parent.chmod(0o755)
+        self.run.mkdir(exist_ok=True)
+        self.run.chmod(0o755 if self.root else 0o700)
+        own(self.run / "hub", SERVICE_UID if self.root else None)
+
+
+def own(folder: Path, uid: int | None) -> None:
+    """Make a folder that only its owner enters; `uid` None leaves it to whoever runs this."""
+    folder.mkdir(exist_ok=True)
+    if uid is not None:
+        os.chown(folder, uid, uid)
+    folder.chmod(0o700)
+
+
+def write_private(path: Path, text: str, uid: int | None = None) -> None:
+    """Write a 0600 file whole or not at all, owned by `uid`."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+        file.write(text)
+    if uid is not None:
+        os.chown(draft, uid, uid)
+    draft.replace(path)

@@ -1,0 +1,60 @@
+"""Free ports, the same ones as last time where that is possible: machines that lived on know them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Final
+
+from jupyter_alc.core.errors import Conflict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INNER: Final = ("PROXY_API_PORT", "HUB_PORT", "VMM_PORT", "ARCHIVE_PORT")
+_TRIES: Final = 100
+
+
+def is_free(port: int) -> bool:
+    """Say whether nobody on this computer listens on `port`, on any address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))  # bound for a moment, never listening
+        except OSError:
+            return False
+    return True
+
+
+def public_port(wanted: int) -> int:
+    """Return `wanted` or the next free port after it; `Conflict` when a hundred in a row are taken."""
+    for port in range(wanted, min(wanted + _TRIES, 65536)):
+        if is_free(port):
+            return port
+    raise Conflict(
+        f"Ports {wanted} to {wanted + _TRIES - 1} are all taken.", next_step="Give another --port.", field="port"
+    )
+
+
+def _any_port(taken: set[int]) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in taken and is_free(port):
+            return port
+
+
+def inner_ports(memory: Path) -> dict[str, int]:
+    """Return a port for each name of `INNER`, remembered in the file `memory`; a taken one is replaced."""
+    try:
+        known = {name: int(port) for name, port in json.loads(memory.read_text()).items() if name in INNER}
+    except (OSError, ValueError, AttributeError, TypeError):
+        known = {}
+    ports: dict[str, int] = {}
+    for name in INNER:
+        port = known.get(name, 0)
+        fresh = not port or port in ports.values() or not is_free(port)
+        ports[name] = _any_port(set(ports.values())) if fresh else port
+    memory.write_text(json.dumps(ports))
+    return ports

@@ -1,0 +1,309 @@
+"""The instance as a whole: the order it starts in, who is started again, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from jupyter_alc.cli.instance import example
+from jupyter_alc.cli.instance.layout import ARCHIVE_UID, SERVICE_UID, Layout, write_private
+from jupyter_alc.cli.instance.ports import inner_ports, public_port
+from jupyter_alc.cli.instance.programs import (
+    CONFIG_AT,
+    Program,
+    end_left_proxy,
+    start_archive,
+    start_hub,
+    start_launcher,
+    wait_for,
+)
+from jupyter_alc.core.errors import AlcError, Conflict, Unavailable, from_json
+from jupyter_alc.vmm.client import HubClient
+from jupyter_alc.vmm.types import read_machine_types
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+START_SECONDS: Final = 120.0
+DRAIN_SECONDS: Final = 150.0
+_AGAIN_AFTER: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses before a program that ended is started again
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the operator asked for."""
+
+    port: int = 8000
+    people: Sequence[str] = ("ada", "brahe")
+    admins: Sequence[str] = ()
+    catalogue: Path | None = None
+    credentials: Path | None = None
+    machine_types: Path | None = None
+    example: bool = True
+    new_logins: bool = False
+
+
+@dataclass(slots=True)
+class System:
+    """One running instance. `tell` gets one line at a time for the operator."""
+
+    layout: Layout
+    wishes: Wishes
+    tell: Callable[[str], None]
+    address: str = ""
+    programs: dict[str, Program] = field(default_factory=dict)
+    logins: dict[str, str] = field(default_factory=dict)
+    _service_address: str = ""
+    _ports: dict[str, int] = field(default_factory=dict)
+    _lock: IO[str] | None = None
+    _starters: dict[str, Callable[[], Program]] = field(default_factory=dict)
+    _falls: dict[str, int] = field(default_factory=dict)
+
+    # -- start ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything in order and return when a browser would be answered. Raises `AlcError`."""
+        self._check_files()
+        self.layout.make()
+        self._take_lock()
+        port = public_port(self.wishes.port)
+        self._ports = inner_ports(self.layout.state / "ports.json")
+        self.address = f"http://127.0.0.1:{port}"
+        self._start_launcher()
+        if self.wishes.example:
+            self._start_example()
+        self._write_data()
+        self._starters["hub"] = lambda: start_hub(self.layout, self._settings(port))
+        self.programs["hub"] = self._starters["hub"]()
+        self._wait_hub()
+        self._read_logins()
+        self._note(port)
+
+    def _check_files(self) -> None:
+        """Every mistake in a file is told before anything is started."""
+        example.catalogue_text(self.wishes.catalogue, None)
+        example.credentials_text(self.wishes.credentials, {})
+        read_machine_types(self.wishes.machine_types or self.layout.hub_config / "machine-types.yaml")
+
+    def _take_lock(self) -> None:
+        self._lock = (self.layout.state / "up.lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            self._lock = None
+            at = running_at(self.layout.state)
+            raise Conflict(
+                f"It is already up on this state{f', at {at}' if at else ''}.",
+                next_step="Use that one, stop it with Ctrl-C where it runs, or give another --state.",
+            ) from error
+
+    def _start_launcher(self) -> None:
+        reachable = [self._ports[name] for name in ("HUB_PORT", "VMM_PORT", "ARCHIVE_PORT")]
+
+        def start() -> Program:
+            program, said = start_launcher(self.layout, reachable)
+            self._service_address = str(said["service_address"])
+            return program
+
+        self._starters["launcher"] = start
+        self.programs["launcher"] = start()
+
+    def _start_example(self) -> None:
+        path = self.layout.archive / "accounts.json"
+        accounts = example.accounts(path, self.wishes.people)
+        write_private(path, json.dumps(accounts), ARCHIVE_UID if self.layout.root else None)
+        port = self._ports["ARCHIVE_PORT"]
+        self._starters["archive"] = lambda: start_archive(self.layout, self._service_address, port)
+        program = self.programs["archive"] = self._starters["archive"]()
+        wait_for(START_SECONDS, "The example archive", program, lambda: _listens(self._service_address, port))
+
+    def _write_data(self) -> None:
+        url = f"http://{self._service_address}:{self._ports['ARCHIVE_PORT']}" if self.wishes.example else None
+        known = self.layout.archive / "accounts.json"
+        accounts = json.loads(known.read_text()) if url else {}
+        uid = SERVICE_UID if self.layout.root else None
+        for name, text in (
+            ("catalogue.yaml", example.catalogue_text(self.wishes.catalogue, url)),
+            ("credentials.yaml", example.credentials_text(self.wishes.credentials, accounts)),
+        ):
+            write_private(self.layout.service / name, text, uid)
+        if self.wishes.machine_types:
+            write_private(self.layout.service / "machine-types.yaml", self.wishes.machine_types.read_text(), uid)
+
+    def _settings(self, port: int) -> dict[str, str]:
+        at = Path("/var/lib/alc") if self.layout.root else self.layout.service
+        config = Path(CONFIG_AT) if self.layout.root else self.layout.hub_config
+        inner = {f"ALC_{name}": str(value) for name, value in self._ports.items()}
+        return {
+            **inner,
+            "ALC_PORT": str(port),
+            "ALC_SERVICE_ADDRESS": self._service_address,
+            "ALC_PEOPLE": " ".join(self.wishes.people),
+            "ALC_ADMINS": " ".join(self.wishes.admins),
+            "ALC_CATALOGUE": str(at / "catalogue.yaml"),
+            "ALC_CREDENTIALS": str(at / "credentials.yaml"),
+            "ALC_MACHINE_TYPES": str((at if self.wishes.machine_types else config) / "machine-types.yaml"),
+            "ALC_NEW_LOGINS": "1" if self.wishes.new_logins and not self.logins else "",
+        }
+
+    def _wait_hub(self) -> None:
+        hub = self.programs["hub"]
+        wait_for(START_SECONDS, "The Hub", hub, lambda: _answers(f"{self.address}/hub/health"))
+        wait_for(START_SECONDS, "VMM", hub, lambda: _answers(f"{self.vmm_url}/v1/health"))
+
+    def _read_logins(self) -> None:
+        """Take the passwords of accounts that were made at this start: told once, then kept nowhere."""
+        path = self.layout.service / "hub/logins-once.json"
+        with contextlib.suppress(FileNotFoundError):
+            self.logins = {**self.logins, **json.loads(path.read_text())}
+            path.unlink()
+
+    def _note(self, port: int) -> None:
+        told = {"address": self.address, "port": port, "pid": os.getpid(), "service_address": self._service_address}
+        write_private(self.layout.state / "up.json", json.dumps({**told, "ports": self._ports}))
+
+    @property
+    def vmm_url(self) -> str:
+        """Where VMM answers on the service address."""
+        return f"http://{self._service_address}:{self._ports['VMM_PORT']}/services/vmm"
+
+    # -- while it is up ------------------------------------------------------------------------------------------------
+
+    def watch(self, stop: threading.Event) -> None:
+        """Start again what ends by itself, with growing pauses, until `stop` is set."""
+        since = {name: time.monotonic() for name in self.programs}
+        while not stop.wait(0.5):
+            for name, program in list(self.programs.items()):
+                status = program.ended()
+                if status is None:
+                    continue
+                falls = self._falls.get(name, 0) if time.monotonic() - since[name] < 60 else 0
+                pause = _AGAIN_AFTER[min(falls, len(_AGAIN_AFTER) - 1)]
+                self.tell(f"{name} ended unexpectedly ({_ending(status)}); starting it again. Log: {program.log}")
+                self._falls[name] = falls + 1
+                since[name] = time.monotonic()
+                if stop.wait(pause):
+                    return
+                self._start_again(name)
+
+    def _start_again(self, name: str) -> None:
+        self.programs[name].stop(1)
+        if name == "hub":
+            end_left_proxy(self.layout.run / "hub/proxy.pid")
+        try:
+            self.programs[name] = self._starters[name]()
+            if name == "hub":
+                self._wait_hub()
+                self.tell(f"the Hub is back: {self.address}")
+        except AlcError as error:
+            self.tell(error.line)
+
+    # -- stop ----------------------------------------------------------------------------------------------------------
+
+    def stop(self, hurry: threading.Event) -> None:
+        """Send what is unsent, end machines and programs, take away what was put on the host. Set `hurry` to not wait."""
+        hub = self.programs.get("hub")
+        if hub is not None and hub.ended() is None:
+            self._drain(hurry)
+        self._stop_program("hub", 15)
+        end_left_proxy(self.layout.run / "hub/proxy.pid")
+        self._end_machines()
+        self._stop_program("launcher", 15)
+        self._stop_program("archive", 10)
+        shutil.rmtree(self.layout.run, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.layout.run.parent.rmdir()
+        (self.layout.state / "up.json").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _stop_program(self, name: str, seconds: float) -> None:
+        if name in self.programs:
+            self.programs[name].stop(seconds)
+
+    def _drain(self, hurry: threading.Event) -> None:
+        until = time.monotonic() + DRAIN_SECONDS
+        told = -1
+        while time.monotonic() < until and not hurry.is_set():
+            try:
+                left = asyncio.run(self._shut())
+            except (AlcError, OSError):
+                return
+            if left == 0:
+                return
+            if left != told:
+                told = left
+                self.tell(f"sending results and ending machines: {left} left")
+            hurry.wait(0.5)
+        self.tell("unsent results stay in the state and are sent at the next start")
+
+    async def _shut(self) -> int:
+        secret = (self.layout.service / "vmm/hub-secret").read_text().strip()
+        client = HubClient(self.vmm_url, secret, deadline_seconds=10)
+        try:
+            return await client.shut()
+        finally:
+            await client.close()
+
+    def _end_machines(self) -> None:
+        """End what VMM did not: a machine without its services is of no use, and its data is on its volumes."""
+        with contextlib.suppress(AlcError, OSError):
+            for machine in ask_launcher(self.layout.run, {"verb": "list"})["machines"]:
+                ask_launcher(self.layout.run, {"verb": "end", "key": machine["key"]})
+
+
+def running_at(state: Path) -> str | None:
+    """The address of the instance that has this state, as it noted it."""
+    try:
+        return str(json.loads((state / "up.json").read_text())["address"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ask_launcher(run: Path, told: dict[str, Any], seconds: float = 60.0) -> dict[str, Any]:
+    """Ask the launcher one thing; raises what it answered, or OSError."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(seconds)
+        door.connect(str(run / "launcher.sock"))
+        door.sendall(json.dumps(told).encode() + b"\n")
+        with door.makefile("rb") as answer:
+            line = answer.readline()
+    if not line:
+        raise Unavailable("The launcher hung up.", next_step="Look at its log.")
+    said: dict[str, Any] = json.loads(line)
+    if "error" in said:
+        raise from_json(said["error"])
+    return said
+
+
+def _listens(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, port)) == 0
+
+
+def _answers(url: str) -> bool:
+    """Say whether `url` answers with success; no proxy of the caller's environment is asked."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _ending(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit code {status}"
