@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from jupyter_alc.cli.instance.layout import ARCHIVE_UID, ENV_AT, SERVICE_UID
 from jupyter_alc.core.errors import TooLate, Unavailable
 from jupyter_alc.vmm.clouds.etc import filtered_etc
-from jupyter_alc.vmm.clouds.sandbox import Bind, Sandbox, start
+from jupyter_alc.vmm.clouds.sandbox import Bind, Folder, Sandbox, start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ def _plain(layout: Layout, name: str, argv: Sequence[str], environment: Mapping[
 
 
 def _sandboxed(
-    layout: Layout, name: str, argv: Sequence[str], environment: Mapping[str, str], binds: Sequence[Bind], uid: int
+    layout: Layout, name: str, argv: Sequence[str], environment: Mapping[str, str], *, binds: Sequence[Bind], uid: int
 ) -> Program:
     etc = filtered_etc(layout.state / "etc" / name, name, [(name, uid, uid)])
     told = {"PATH": f"{ENV_AT}/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8", "USER": name, "LOGNAME": name}
@@ -140,6 +140,7 @@ def _sandboxed(
         hostname=name,
         environment={**told, **path, **environment},
         binds=(Bind(layout.environment, ENV_AT), *code, *binds),
+        folders=(Folder("/opt/alc/proxy"),),
         identity=(uid, uid),
         die_with_parent=True,
     )
@@ -157,7 +158,7 @@ def start_archive(layout: Layout, address: str, port: int) -> Program:
     if not layout.root:
         return _plain(layout, "archive", argv, {})
     binds = [Bind(layout.archive, at, writable=True)]
-    return _sandboxed(layout, "archive", argv, {"HOME": at}, binds, ARCHIVE_UID)
+    return _sandboxed(layout, "archive", argv, {"HOME": at}, binds=binds, uid=ARCHIVE_UID)
 
 
 def start_hub(layout: Layout, settings: Mapping[str, str]) -> Program:
@@ -176,7 +177,7 @@ def start_hub(layout: Layout, settings: Mapping[str, str]) -> Program:
         Bind(layout.run, "/run/alc"),
         Bind(layout.run / "hub", "/run/alc/hub", writable=True),
     ]
-    return _sandboxed(layout, "hub", argv, {**settings, **places}, binds, SERVICE_UID)
+    return _sandboxed(layout, "hub", argv, {**settings, **places}, binds=binds, uid=SERVICE_UID)
 
 
 def end_left_proxy(pid_file: Path) -> None:

@@ -214,7 +214,7 @@ class System:
     # -- stop ----------------------------------------------------------------------------------------------------------
 
     def stop(self, hurry: threading.Event) -> None:
-        """Send what is unsent, end machines and programs, take away what was put on the host. Set `hurry` to not wait."""
+        """Send what is unsent, end machines and programs, take away what is on the host. Set `hurry` to not wait."""
         hub = self.programs.get("hub")
         if hub is not None and hub.ended() is None:
             self._drain(hurry)
