@@ -101,7 +101,7 @@ class Isolated:
             child.kill()
             child.wait(10)
         link = self._link(key, record.address if record else "")
-        limits.remove(Path(one) for one in (record.cgroups if record else ()))
+        limits.remove(map(Path, record.cgroups) if record and record.pid else limits.find(link.namespace))
         network.disconnect(link)
 
     def _link(self, key: str, address: str) -> network.Link:

@@ -139,11 +139,14 @@ class Door:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one caller until it hangs up."""
         try:
-            if _peer_uid(writer.get_extra_info("socket")) not in self.admitted:
-                await self._say(writer, {"error": Denied("The launcher does not answer you.").as_json()})
-                return
+            admitted = _peer_uid(writer.get_extra_info("socket")) in self.admitted
             while line := await reader.readline():
-                await self._say(writer, self.answer(line))
+                denied = {
+                    "error": Denied("The launcher does not answer you.", next_step="Ask as the service.").as_json()
+                }
+                await self._say(writer, self.answer(line) if admitted else denied)
+                if not admitted:
+                    return
         except (ConnectionError, ValueError, asyncio.IncompleteReadError):
             LOG.info("a caller left in the middle, or sent too long a line")
         finally:

@@ -19,7 +19,7 @@ from jupyter_alc.vmm.clouds.door import LibcloudCloud, open_cloud
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration/machine"))
 from typing import TYPE_CHECKING
 
-from machine_world import ENVIRONMENTS, ROOT, Host  # noqa: E402
+from machine_world import ENVIRONMENTS, ROOT, Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

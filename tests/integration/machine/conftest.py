@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from typing import TYPE_CHECKING
 
-from machine_world import Host, Vmm, serve_vmm  # noqa: E402
+from machine_world import Host, Vmm, serve_vmm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -83,9 +83,11 @@ class Host:
 
     def run_in(self, machine: dict[str, Any], script: str, uid: int | None = None) -> str:
         """Run a shell script inside, as root or as a person, in the machine's own view."""
+        noted = json.loads((self.state / "machines" / machine["key"] / "machine.json").read_text())
+        join = "".join(f"echo $$ > {group}/cgroup.procs; " for group in noted["cgroups"])
         who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"] if uid else []
         done = subprocess.run(
-            ["nsenter", "-t", str(machine["pid"]), "-m", "-p", "-n", "-u", "-i", *who, "/bin/bash", "-c", script],
+            ["/bin/sh", "-c", f'{join}exec "$@"', "sh", "nsenter", "-t", str(machine["pid"]), "-m", "-p", "-n", "-u", "-i", *who, "/bin/bash", "-c", script],
             capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/usr/sbin", "HOME": "/"},
         )  # fmt: skip
         return done.stdout + done.stderr
