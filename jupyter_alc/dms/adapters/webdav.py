@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -211,8 +212,8 @@ def _authorization(credentials: Mapping[str, str]) -> dict[str, str]:
     if "token" in credentials:
         return {"Authorization": f"Bearer {credentials['token']}"}
     if "username" in credentials:
-        login = aiohttp.BasicAuth(credentials["username"], credentials.get("password", ""), encoding="utf-8")
-        return {"Authorization": login.encode()}
+        login = f"{credentials['username']}:{credentials.get('password', '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
     return {}
 
 

@@ -3,7 +3,8 @@
 Everything is asyncio and belongs to one event loop, but for `read_cached`, which any thread may call.
 A path is `dataset/folder/file` without a leading slash; "" is the top, where the datasets are the folders.
 Errors are of `jupyter_alc.core.errors`: `FileNotThere` (the archive said so), `ArchiveUnreachable` (could not ask:
-EIO), `VersionChanged` (ESTALE), `ReadOnly`, `Denied`, `Exists`, `IsFolder`, `NotFolder`, `NotEmpty`, `OtherDataset` (EXDEV),
+EIO), `VersionChanged` (ESTALE), `ReadOnly`,
+`Denied`, `Exists`, `IsFolder`, `NotFolder`, `NotEmpty`, `OtherDataset` (EXDEV),
 `NoSpace`; most are also an `OSError` with the right `errno`.
 """
 

@@ -63,7 +63,7 @@ class Link:
     async def ask(
         self, call: Callable[[], Coroutine[Any, Any, T]], *, deadline_seconds: float | None = None, again: bool = True
     ) -> T:
-        """Await `call()`; no answer in time is `ArchiveUnreachable`. `again`: what broke off may be asked for once more."""
+        """Await `call()`; no answer in time is `ArchiveUnreachable`. `again`: what broke off is asked for once more."""
         if self._clock.monotonic() < self._rests_until and self.problem is not None:
             raise ArchiveUnreachable(self.problem.sentence, next_step=self.problem.next_step)
         try:

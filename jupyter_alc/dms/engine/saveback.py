@@ -107,7 +107,8 @@ class SaveBack:
             for link in self._links.values():
                 await self._clear_leftovers(link)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):  # not wait_for: 3.11's may lose a cancellation
+                    await self._wake.wait()
 
     def _start_due(self) -> float:
         now, pause = self._clock.monotonic(), 30.0
