@@ -23,13 +23,15 @@ TOLD: Final = (
     "Last-Modified",
     "X-Content-Type-Options",
 )
+FIRST_SCRIPTS: Final = frozenset({"jquery.min.js", "webui.js"})
 OURS_ALONE: Final = frozenset({"_xsrf", "token"})
 
 # Reads of the page's own scripts carry the token that JupyterHub wants beside the cookie.
 XSRF_TAIL: Final = b"""
 ;(function () {
   var found = document.cookie.match(/(?:^|;\\s*)_xsrf=([^;]*)/);
-  if (!found) { return; }
+  if (!found || window.alcSendsToken) { return; }
+  window.alcSendsToken = true;
   var token = decodeURIComponent(found[1]);
   var send = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function () {
@@ -75,9 +77,8 @@ def location_told(location: str, ui_url: str, prefix: str) -> str | None:
 
 
 def needs_tail(path: str) -> bool:
-    """Whether this is the script that every page of the UI loads before its own."""
-    name = path.rpartition("/")[2]
-    return name.startswith("jquery-") and name.endswith(".min.js")
+    """Whether this is one of the scripts that the pages of the UI load before their own."""
+    return path.rpartition("/")[2] in FIRST_SCRIPTS
 
 
 def changes_something(page: str) -> bool:

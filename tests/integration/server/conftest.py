@@ -114,7 +114,7 @@ class PlayedUi:
             return answer
         if page == "static/utils.js":
             return web.Response(text='words.indexOf("proxy")', content_type="text/javascript")
-        if page.startswith("static/jquery-"):
+        if page.startswith("static/jquery."):
             return web.Response(text="var jQuery;", content_type="text/javascript", headers={"ETag": '"1"'})
         text = f"<a href='{prefix}/stages/'>{request.method} {page}</a>"
         return web.Response(

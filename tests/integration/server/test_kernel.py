@@ -29,19 +29,19 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def run(self, code: str, seconds: float = 60) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Run a cell; return its reply and its outputs' contents."""
         outputs: list[dict[str, Any]] = []
         reply = self.client.execute_interactive(
             code,
-            timeout=60,
+            timeout=seconds,
             output_hook=lambda message: outputs.append({"kind": message["msg_type"], **message["content"]}),
         )
         return reply["content"], outputs
 
-    def shown(self, code: str) -> dict[str, str]:
+    def shown(self, code: str, seconds: float = 60) -> dict[str, str]:
         """The last thing a cell showed."""
-        reply, outputs = self.run(code)
+        reply, outputs = self.run(code, seconds)
         assert reply["status"] == "ok", reply
         return next(one["data"] for one in reversed(outputs) if one["kind"] in {"execute_result", "display_data"})
 

@@ -72,7 +72,7 @@ def test_secrets_leave_the_query_and_the_rest_stays_as_it_was() -> None:
 def test_pages_that_change_something_and_the_first_script_are_known() -> None:
     assert changes_something("jobs/job/kill/")
     assert not changes_something("static/skill.js")
-    assert needs_tail("/static/jquery-3.7.1.min.js")
+    assert needs_tail("/static/jquery.min.js")
     assert not needs_tail("/static/jquery.dataTables.min.js")
 
 
