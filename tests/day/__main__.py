@@ -1,0 +1,82 @@
+"""`make demo`: start the whole system, live a scientist's day in a real browser, and say whether every step was true.
+
+With a terminal the system then stays up until Ctrl-C. Without one everything ends by itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from day.browser import browser
+from day.report import Report, require
+from day.steps import Day
+from day.system import CHECKOUT, System, Traces
+
+DEMO = CHECKOUT / "build/demo"
+
+TO_DO = """
+The system stays up for you: {address}
+  log in as ada ({ada}) or brahe ({brahe})
+  tick the datasets, choose a machine, press Start
+  in Lab: open "SANS: Guinier radii" from the launcher and run it; open the panel on the left
+Pictures and report of the run just now: {place}
+Ctrl-C stops everything.
+"""
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    state = DEMO / "state"
+    shutil.rmtree(DEMO, ignore_errors=True)
+    pictures = DEMO / "pictures"
+    report = Report(DEMO / "report.json", tell)
+    before = Traces.now(state)
+    system = System(state)
+    try:
+        with report.step("the system starts on its embedded defaults") as step:
+            system.start()
+            step.figures["address"] = system.address
+        with browser() as chromium:
+            Day(system, report, chromium, pictures).run()
+        if sys.stdin.isatty() and report.ok:
+            stay(system)
+    except KeyboardInterrupt:
+        tell("stopping")
+    except Exception as error:  # noqa: BLE001  (the report holds the reason; everything must still be ended)
+        if report.ok or not report.steps:
+            tell(f"{type(error).__name__}: {error}")
+    finally:
+        end(system, report, before, state)
+    tell(f"{'every step was true' if report.ok else 'NOT every step was true'}: {report.path}")
+    return 0 if report.ok else 1
+
+
+def stay(system: System) -> None:
+    """Stay up until Ctrl-C."""
+    words = {"address": system.address, "place": DEMO, **system.logins}
+    tell(TO_DO.format(**words))
+    while system.process is not None and system.process.poll() is None:
+        time.sleep(0.5)
+
+
+def end(system: System, report: Report, before: Traces, state: Path) -> None:
+    """Stop everything, then look for what is left."""
+    try:
+        with report.step("everything ends and leaves nothing") as step:
+            system.stop()
+            left = Traces.now(state).left_since(before)
+            step.figures["leftovers"] = left
+            require(not left, f"left behind: {left}")
+    except Exception:  # noqa: BLE001  (the report holds the reason)
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
