@@ -104,6 +104,7 @@ class Supervisor:
         if self._stopping.is_set():
             return Ending.STOPPED
         self._record = self._record.answered(self._clock.monotonic() - begun)
+        self._lease.renew()
         self._move(ClusterState.READY, "a query was answered")
         return await self._watch()
 

@@ -1,6 +1,6 @@
 """What the scripts of Spark's UI need before they work below the address of a user called `proxy` or `history`. Pure.
 
-Four scripts look for a part of the page's address equal to one of those words and take the part after it for the
+Five scripts look for a part of the page's address equal to one of those words and take the part after it for the
 application's id, because that is how Spark's own proxy and history server build addresses. Below a user's server the
 words can only be a user's name, so the scripts are made to look for a word no part of an address can be.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-SCRIPTS: Final = frozenset({"utils.js", "stagepage.js", "environmentpage.js", "log-view.js"})
+SCRIPTS: Final = frozenset({"utils.js", "stagepage.js", "environmentpage.js", "log-view.js", "sql-table-utils.js"})
 
 _LOOKS_FOR: Final = re.compile(rb"""indexOf\((["'])(?:proxy|history)\1\)""")
 _NEVER: Final = rb'indexOf("/")'  # the address was split at its slashes

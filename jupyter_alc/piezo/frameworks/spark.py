@@ -178,8 +178,14 @@ def _user() -> str:
 
 def _session(connect_url: str, session_id: str) -> Any:
     from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
 
-    return SparkSession.builder.remote(f"{connect_url};session_id={session_id};user_id={_user()}").create()
+    session = SparkSession.builder.remote(f"{connect_url};session_id={session_id};user_id={_user()}").create()
+    # the server is on this computer: when it does not answer for 15 s it is gone, and minutes of retries help nobody
+    session.client.set_retry_policies(
+        [DefaultPolicy(max_retries=8, initial_backoff=100, backoff_multiplier=2, max_backoff=4000)]
+    )
+    return session
 
 
 def probe() -> None:
