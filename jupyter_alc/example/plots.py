@@ -23,6 +23,8 @@ def draw_radii(axes: Any, table: pd.DataFrame) -> None:
         style = {"fmt": "o", "ms": 4, "mfc": face, "mec": "C0", "ecolor": "0.6", "lw": 1}
         axes.errorbar(rows["rank"].to_numpy(), radius, yerr=[low, error], label=f"{words} ({len(rows)})", **style)
     axes.set_yscale("log")
+    if len(found):
+        axes.set_ylim(0.5 * found["rg"].min(), 2 * found["rg"].max())
     axes.set_xlabel("curve, sorted by radius")
     axes.set_ylabel("radius of gyration Rg / Å")
     axes.set_title(f"{len(found)} of {int((table['curve'] > 0).sum())} curves have a Guinier range")

@@ -7,11 +7,11 @@ export const MACHINE: IMachineStory = {
     type: 'small',
     title: 'Small',
     cores: 2,
-    memory_bytes: 4 * 2 ** 30,
+    memory_bytes: 4e9,
     isolation: 'namespaces',
     allocation: 'a-1'
   },
-  used: { cores: 1.4, memory_bytes: 1.9 * 2 ** 30 },
+  used: { cores: 1.4, memory_bytes: 1.9e9 },
   allocation: { id: 'a-1', state: 'ready', problem: null },
   problem: null,
   words: ''

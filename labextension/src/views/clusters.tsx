@@ -107,10 +107,13 @@ function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
   if (left && cluster.state === 'ready') {
     told.push(trans.__('lease %1, renewed while your server runs', left));
   }
+  // a ready cluster needs no reason, and a problem tells its own
+  const reason =
+    cluster.state === 'ready' || cluster.problem ? '' : cluster.reason;
   return (
     <>
       {told.length > 0 && <Line>{told.join(' · ')}</Line>}
-      {cluster.reason && !cluster.problem && <Line>{cluster.reason}</Line>}
+      {reason && <Line>{reason}</Line>}
     </>
   );
 }

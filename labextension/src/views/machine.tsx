@@ -13,7 +13,7 @@ import {
   Sparkline,
   type Tone
 } from './parts';
-import { cores, memory, partOf } from './words';
+import { cores, partOf, size } from './words';
 
 export function MachineSection(props: {
   view: IView<'machine'>;
@@ -123,9 +123,9 @@ function _usedMemory(
   return machine?.memory_bytes
     ? trans.__(
         'memory %1',
-        partOf(used.memory_bytes, machine.memory_bytes, trans, memory)
+        partOf(used.memory_bytes, machine.memory_bytes, trans)
       )
-    : trans.__('memory %1', memory(used.memory_bytes));
+    : trans.__('memory %1', size(used.memory_bytes));
 }
 
 function _name(machine: IMachine | null, trans: TranslationBundle): string {
@@ -140,7 +140,7 @@ function _given(machine: IMachine, trans: TranslationBundle): string {
     told.push(trans._n('%1 core', '%1 cores', machine.cores));
   }
   if (machine.memory_bytes) {
-    told.push(memory(machine.memory_bytes));
+    told.push(size(machine.memory_bytes));
   }
   if (machine.isolation) {
     told.push(

@@ -1,30 +1,30 @@
 /** Numbers and states in words. Pure; imports nothing at run time. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-const DECIMAL = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
-/** Bytes of files and transfers, in powers of 1000, with two or three figures. */
+/** Bytes in powers of 1000, as the spawn form tells them: `999 B`, `1.5 kB`, `37 MB`. */
 export function size(bytes: number): string {
-  return _scaled(bytes, 1000, DECIMAL);
-}
-
-/** Bytes of memory, in powers of 1024. */
-export function memory(bytes: number): string {
-  return _scaled(bytes, 1024, BINARY);
+  let value = Math.max(0, bytes);
+  let unit = 0;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit > 0 && value < 9.95 ? 1 : 0;
+  return `${value.toFixed(digits).replace(/\.0$/, '')} ${UNITS[unit]}`;
 }
 
 /** `done` of `whole` with one unit: "1.2 of 1.9 MB" where both share it. */
 export function partOf(
   done: number,
   whole: number,
-  trans: TranslationBundle,
-  words: (bytes: number) => string = size
+  trans: TranslationBundle
 ): string {
-  const [doneNumber, doneUnit] = words(done).split(' ');
-  const [, wholeUnit] = words(whole).split(' ');
-  const short = doneUnit === wholeUnit || done === 0 ? doneNumber : words(done);
-  return trans.__('%1 of %2', short, words(whole));
+  const [doneNumber, doneUnit] = size(done).split(' ');
+  const [, wholeUnit] = size(whole).split(' ');
+  const short = doneUnit === wholeUnit || done === 0 ? doneNumber : size(done);
+  return trans.__('%1 of %2', short, size(whole));
 }
 
 /** How long until `then` (ISO text, or seconds since 1970), in words; empty where it is not known. */
@@ -53,15 +53,4 @@ export function cores(count: number): string {
 
 function _milliseconds(then: string | number | null | undefined): number {
   return typeof then === 'number' ? then * 1000 : Date.parse(then ?? '');
-}
-
-function _scaled(bytes: number, step: number, units: string[]): string {
-  let value = Math.max(0, bytes);
-  let unit = 0;
-  while (value >= step * 0.9995 && unit < units.length - 1) {
-    value /= step;
-    unit += 1;
-  }
-  const digits = unit > 0 && value < 9.95 ? 1 : 0;
-  return `${value.toFixed(digits).replace(/\.0$/, '')} ${units[unit]}`;
 }
