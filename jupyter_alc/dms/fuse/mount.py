@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +19,7 @@ from jupyter_alc.dms.fuse.control import widen
 from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
 from jupyter_alc.dms.fuse.table import mount_at
+from jupyter_alc.dms.fuse.unmounting import unmount, unmount_stale
 from jupyter_alc.dms.fuse.wait import PollingWait, install
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOURCE: Final = "dms"
-_MNT_DETACH: Final = 2
-_UMOUNT_NOFOLLOW: Final = 8
 
 
 class Mount:
@@ -52,18 +49,17 @@ class Mount:
         _check_tools()
         unmount_stale(self.where)
         self._folder = _folder_to_cover(self.where)
-        as_root = os.geteuid() == 0
-        options = {"default_permissions", f"fsname={SOURCE}"} | ({"allow_other"} if as_root else set())
-        # root mounts on the very folder it opened: a link put in its place meanwhile leads nowhere
-        place = f"/proc/self/fd/{self._folder}" if as_root else str(self.where)
+        options = {"default_permissions", f"fsname={SOURCE}"}
+        place = str(self.where)
+        if os.geteuid() == 0:
+            # on the very folder that was opened: a link put in its place meanwhile leads nowhere
+            place = f"/proc/self/fd/{self._folder}"
+            options.add("allow_other")
         try:
             pyfuse3.init(self._operations, place, options)
         except RuntimeError as refused:
             os.close(self._folder)
-            raise Missing(
-                f"The data folder could not be mounted at {self.where}.",
-                next_step="Run as root, or install fuse3 so that fusermount3 mounts for you; dms:// works meanwhile.",
-            ) from refused
+            raise _refusal(self.where) from refused
         widen(self.where)
         self._wait = install()
 
@@ -97,11 +93,11 @@ class Mount:
 
     def detach(self) -> None:
         """Let go of the device and unmount if this process may; else the mount stays for root to take away."""
-        may = os.geteuid() == 0
-        if may:
-            _umount(self.where)
-        pyfuse3.close(unmount=not may and not _roots(self.where))
+        pyfuse3.close(unmount=False)
         os.close(self._folder)
+        row = mount_at(self.where)
+        if row is not None and (os.geteuid() == 0 or f"user_id={os.getuid()}" in row.options.split(",")):
+            unmount(self.where)
 
 
 def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:
@@ -109,10 +105,16 @@ def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:
         token.run_sync_soon(stop.set)
 
 
-def _roots(where: Path) -> bool:
-    """Whether root made this mount, or it is gone: then we may not unmount it, and asking prints an error."""
-    row = mount_at(where)
-    return row is None or f"user_id={os.getuid()}" not in row.options.split(",")
+def _refusal(where: Path) -> Missing:
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return Missing(
+            f"The data folder could not be mounted at {where}: you may not open /dev/fuse.",
+            next_step="Ask the administrator to make /dev/fuse readable and writable (0666); dms:// works meanwhile.",
+        )
+    return Missing(
+        f"The data folder could not be mounted at {where}.",
+        next_step="See what fusermount3 says in the log, or run as root; dms:// works meanwhile.",
+    )
 
 
 def _check_tools() -> None:
@@ -139,41 +141,3 @@ def _folder_to_cover(where: Path) -> int:
             f"The data folder cannot be mounted at {where}: {error.strerror}.",
             next_step="Move away what is there, so that a plain folder can be made.",
         ) from error
-
-
-def is_stale(where: Path) -> bool:
-    """Whether a mount is there whose daemon is gone."""
-    if mount_at(where) is None:
-        return False
-    try:
-        where.stat()
-    except PermissionError:  # alive, and not ours
-        return False
-    except OSError:  # not connected
-        return True
-    return False
-
-
-def unmount_stale(where: Path) -> bool:
-    """Take away a mount at `where` whose daemon is gone; say whether there was one and it is gone now."""
-    found = False
-    while is_stale(where):
-        row = mount_at(where)
-        if row is None or not row.kind.startswith("fuse") or not _umount(where):
-            return False
-        found = True
-    return found
-
-
-def _umount(where: Path) -> bool:
-    """Unmount lazily, as root or through fusermount3."""
-    if os.geteuid() == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.umount2(os.fsencode(where), _MNT_DETACH | _UMOUNT_NOFOLLOW) == 0)
-    tool = shutil.which("fusermount3")
-    if tool is None:
-        return False
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        done = subprocess.run([tool, "-u", "-z", "-q", str(where)], check=False, timeout=10)
-        return done.returncode == 0
-    return False
