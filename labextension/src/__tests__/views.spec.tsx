@@ -90,6 +90,16 @@ describe('Panel', () => {
     expect(text).toContain('sending rg.parquet, 1.2 of 1.9 MB');
   });
 
+  it('says that nothing moved yet', async () => {
+    await show({
+      data: {
+        datasets: [{ ...DATA.datasets[0], needed_bytes: 0, moved_bytes: 0 }],
+        unsent: []
+      }
+    });
+    expect(host.textContent).toContain('nothing moved yet · 37 MB in all');
+  });
+
   it('sends and opens at the press of a button', async () => {
     const client = await show();
     act(() => button('Send now').click());

@@ -6,6 +6,7 @@ import {
   Action,
   Actions,
   Asking,
+  Facts,
   Item,
   Line,
   Problem,
@@ -112,7 +113,7 @@ function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
     cluster.state === 'ready' || cluster.problem ? '' : cluster.reason;
   return (
     <>
-      {told.length > 0 && <Line>{told.join(' · ')}</Line>}
+      <Facts told={told} />
       {reason && <Line>{reason}</Line>}
     </>
   );

@@ -6,6 +6,7 @@ import {
   Action,
   Actions,
   Asking,
+  Facts,
   Item,
   Line,
   Meter,
@@ -112,10 +113,10 @@ function Moved(props: {
   if (!whole && !moved) {
     return null;
   }
-  const told = [
-    trans.__('%1 needed', size(needed)),
-    trans.__('%1 moved', size(moved))
-  ];
+  const told =
+    moved > 0
+      ? [trans.__('%1 needed', size(needed)), trans.__('%1 moved', size(moved))]
+      : [trans.__('nothing moved yet')];
   if (whole) {
     told.push(trans.__('%1 in all', size(whole)));
   }
@@ -125,7 +126,7 @@ function Moved(props: {
       {whole ? (
         <Meter share={part / whole} more={(moved - part) / whole} />
       ) : null}
-      <Line>{told.join(' · ')}</Line>
+      <Facts told={told} />
     </>
   );
 }

@@ -6,6 +6,7 @@ import {
   Action,
   Actions,
   Asking,
+  Facts,
   Item,
   Line,
   Problem,
@@ -52,7 +53,7 @@ function Machine(props: {
   const problem = allocation?.problem ?? story.problem;
   return (
     <>
-      {machine && <Line>{_given(machine, trans)}</Line>}
+      {machine && <Facts told={_given(machine, trans)} />}
       {!machine && story.words && <Line>{story.words}</Line>}
       {used && (
         <>
@@ -134,7 +135,7 @@ function _name(machine: IMachine | null, trans: TranslationBundle): string {
     : trans.__('This computer');
 }
 
-function _given(machine: IMachine, trans: TranslationBundle): string {
+function _given(machine: IMachine, trans: TranslationBundle): string[] {
   const told: string[] = [];
   if (machine.cores) {
     told.push(trans._n('%1 core', '%1 cores', machine.cores));
@@ -149,7 +150,7 @@ function _given(machine: IMachine, trans: TranslationBundle): string {
         : trans.__('isolated: %1', machine.isolation)
     );
   }
-  return told.join(' · ');
+  return told;
 }
 
 function _state(story: IMachineStory, trans: TranslationBundle): string {

@@ -57,6 +57,20 @@ export function Line(props: { children: React.ReactNode }): JSX.Element {
   return <div className="jp-AlcPanel-line">{props.children}</div>;
 }
 
+/** Short facts on a quiet line; it breaks between them, not within. */
+export function Facts(props: { told: readonly string[] }): JSX.Element {
+  return (
+    <Line>
+      {props.told.map((fact, place) => (
+        <React.Fragment key={fact}>
+          {place > 0 && ' · '}
+          <span className="jp-AlcPanel-fact">{fact}</span>
+        </React.Fragment>
+      ))}
+    </Line>
+  );
+}
+
 /** Buttons in a row. */
 export function Actions(props: { children: React.ReactNode }): JSX.Element {
   return <div className="jp-AlcPanel-actions">{props.children}</div>;
