@@ -9,7 +9,7 @@
   let running = null; // {element, since, seconds, usual}
   let cancelled = false;
 
-  const seconds = value => (value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`);
+  const seconds = value => (value > 0 && value < 0.05 ? '< 0.1 s' : value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`);
   const took = (value, usual, state) => {
     const often = usual === null || usual === undefined ? '' : `usually ${seconds(usual)}`;
     if (value === null || value === undefined) {

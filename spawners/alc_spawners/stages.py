@@ -68,9 +68,11 @@ def percent(stages: list[dict[str, Any]]) -> int:
 
 
 def seconds(value: float | None) -> str:
-    """`0.3 s`, `12 s`, `3 min`; nothing for None."""
+    """`< 0.1 s`, `0.3 s`, `12 s`, `3 min`; nothing for None."""
     if value is None:
         return ""
+    if 0 < value < 0.05:
+        return "< 0.1 s"
     if value < 10:
         return f"{value:.1f} s"
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import jupyter_alc
+from jupyter_alc.core.errors import Denied
 from jupyter_alc.core.settings import Places
 
 SERVICE_UID: Final = 52000  # Hub, proxy and VMM
@@ -25,8 +28,9 @@ def _hub_config() -> Path:
 
 def _proxy_tree(hub_config: Path) -> Path:
     given = os.environ.get("ALC_PROXY_TREE")
-    places = [Path(given)] if given else [Path(sys.prefix).parents[1] / "proxy/node_modules"]
-    places += [hub_config.parent / "build/proxy/node_modules"]
+    if given:
+        return Path(given).absolute()
+    places = (Path(sys.prefix).parents[1] / "proxy/node_modules", hub_config.parent / "build/proxy/node_modules")
     return next((one for one in places if one.is_dir()), places[0])
 
 
@@ -91,12 +95,27 @@ class Layout:
         self.state.chmod(0o700)
         for folder, uid in ((self.service, SERVICE_UID), (self.archive, ARCHIVE_UID), (self.logs, 0)):
             own(folder, uid if self.root else None)
+        self._make_run()
+
+    def _make_run(self) -> None:
         self.run.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.run.parent, self.run.parent.parent):
+            mine = folder.lstat()
+            if mine.st_uid not in {0, os.geteuid()}:
+                raise Denied(f"{folder} is somebody else's.", next_step="Set ALC_RUN to a short folder of your own.")
         if self.root and self.run.parent == Path("/run/jupyter-alc"):
             self.run.parent.chmod(0o755)
         self.run.mkdir(exist_ok=True)
         self.run.chmod(0o755 if self.root else 0o700)
         own(self.run / "hub", SERVICE_UID if self.root else None)
+
+    def remove_run(self) -> None:
+        """Take the sockets' folder away, and what was made above it."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.run.parent.rmdir()
+            if self.run.parent.parent.name == f"alc-{os.getuid()}":
+                self.run.parent.parent.rmdir()
 
 
 def own(folder: Path, uid: int | None) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import time
 import urllib.error
@@ -173,7 +172,9 @@ class System:
 
     def _note(self, port: int) -> None:
         told = {"address": self.address, "port": port, "pid": os.getpid(), "service_address": self._service_address}
-        write_private(self.layout.state / "up.json", json.dumps({**told, "ports": self._ports}))
+        write_private(
+            self.layout.state / "up.json", json.dumps({**told, "run": str(self.layout.run), "ports": self._ports})
+        )
 
     @property
     def vmm_url(self) -> str:
@@ -223,9 +224,7 @@ class System:
         self._end_machines()
         self._stop_program("launcher", 15)
         self._stop_program("archive", 10)
-        shutil.rmtree(self.layout.run, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.layout.run.parent.rmdir()
+        self.layout.remove_run()
         (self.layout.state / "up.json").unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()

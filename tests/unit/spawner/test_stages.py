@@ -52,7 +52,8 @@ def test_every_allocation_state_is_alive_or_over(state):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(None, ""), (0.04, "0.0 s"), (0.25, "0.2 s"), (12.4, "12 s"), (300, "5 min")]
+    ("value", "words"),
+    [(None, ""), (0.02, "< 0.1 s"), (0.25, "0.2 s"), (12.4, "12 s"), (300, "5 min")],
 )
 def test_times_are_told_for_people(value, words):
     assert seconds(value) == words

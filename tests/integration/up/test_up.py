@@ -1,0 +1,248 @@
+"""`alc up` for real: it starts, protects, comes back, refuses with a reason, and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PATIENCE = 120.0
+TYPES = """
+- id: tiny
+  title: Tiny
+  cores: 1
+  memory_bytes: 1 GB
+  environment: python
+  min_ready: 1
+  max_total: 2
+"""
+
+
+def until(seen: Callable[[], object], what: str) -> None:
+    late = time.monotonic() + PATIENCE
+    while not seen():
+        assert time.monotonic() < late, what
+        time.sleep(0.2)
+
+
+class Up:
+    """One `alc up` and what it says."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.state = folder / "state"
+        self.log = folder / f"up-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "jupyter_alc.cli", "up", "--state", str(self.state), *words]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_up(self) -> Up:
+        until(lambda: "is up: " in self.said() or self.process.poll() is not None, self.said())
+        assert self.process.poll() is None, self.said()
+        return self
+
+    @property
+    def address(self) -> str:
+        return re.findall(r"is up: (\S+)", self.said())[-1]
+
+    @property
+    def noted(self) -> dict:
+        return json.loads((self.state / "up.json").read_text())
+
+    def ours(self) -> list[tuple[int, bytes]]:
+        """Every process that this one started, however deep, by its id and its words."""
+        parents: dict[int, list[int]] = {}
+        words: dict[int, bytes] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                    words[int(entry.name)] = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                parents.setdefault(parent, []).append(int(entry.name))
+        found, look = [], [self.process.pid]
+        while look:
+            pid = look.pop()
+            found.append((pid, words.get(pid, b"")))
+            look += parents.get(pid, [])
+        return found
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def open_page(
+    url: str, opener: urllib.request.OpenerDirector | None = None, form: dict | None = None
+) -> tuple[int, str]:
+    opener = opener or urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    data = urlencode(form).encode() if form else None
+    try:
+        with opener.open(url, data=data, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def log_in(address: str, name: str, password: str) -> tuple[urllib.request.OpenerDirector, str]:
+    jar = CookieJar()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar))
+    open_page(f"{address}/hub/login", opener)
+    xsrf = next(cookie.value for cookie in jar if cookie.name == "_xsrf")
+    _, page = open_page(f"{address}/hub/login", opener, {"username": name, "password": password, "_xsrf": xsrf or ""})
+    return opener, page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up")
+
+
+@pytest.fixture(scope="module")
+def up(folder: Path) -> Iterator[Up]:
+    (folder / "types.yaml").write_text(TYPES)
+    one = Up(
+        folder, "--machine-types", str(folder / "types.yaml"), "--logins", str(folder / "logins"), "--port", "8700"
+    )
+    try:
+        yield one.wait_up()
+    finally:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def logins(up: Up, folder: Path) -> dict[str, str]:
+    assert stat.S_IMODE((folder / "logins").stat().st_mode) == 0o600
+    return json.loads((folder / "logins").read_text())
+
+
+def test_a_person_logs_in_and_sees_data_and_machines(up, logins):
+    opener, page = log_in(up.address, "ada", logins["ada"])
+    assert 'id="logout"' in page
+    _, form = open_page(f"{up.address}/hub/spawn", opener)
+    for words in ("SANS examples", "My results", "37 MB", "Tiny", "WebDAV archive"):
+        assert words in form
+    assert 'id="logout"' not in log_in(up.address, "brahe", logins["ada"])[1]
+
+
+def test_passwords_are_told_once_and_kept_nowhere(up, logins):
+    assert not (up.state / "service/hub/logins-once.json").exists()
+    for password in logins.values():
+        assert password not in up.said()
+        for log in (up.state / "log").iterdir():
+            assert password not in log.read_text()
+
+
+def test_no_secret_stands_in_arguments(up, logins):
+    secrets = [*logins.values(), (up.state / "service/vmm/hub-secret").read_text().strip()]
+    secrets += json.loads((up.state / "archive/accounts.json").read_text()).values()
+    for pid, words in up.ours():
+        assert not [secret for secret in secrets if secret.encode() in words], pid
+
+
+def test_state_is_closed_to_others(up):
+    assert stat.S_IMODE(up.state.stat().st_mode) == 0o700
+    for part in ("service", "archive", "log"):
+        assert stat.S_IMODE((up.state / part).stat().st_mode) == 0o700
+        for path in (up.state / part).rglob("*"):
+            assert path.is_symlink() or not path.stat().st_mode & 0o077, path
+
+
+@pytest.mark.root
+def test_hub_proxy_vmm_and_archive_are_nobodys_root(up):
+    for pid, words in up.ours():
+        named = [b"jupyterhub_config", b"configurable-http-proxy", b"vmm.service", b"example.archive"]
+        if any(one in words for one in named) and not words.startswith(b"bwrap"):
+            assert Path(f"/proc/{pid}").stat().st_uid in {52000, 52001}, words
+
+
+@pytest.mark.root
+def test_the_archive_asks_for_its_own_password_on_the_service_address_only(up):
+    told = up.noted
+    port = told["ports"]["ARCHIVE_PORT"]
+    assert open_page(f"http://{told['service_address']}:{port}/sans-examples/")[0] == 401
+    with pytest.raises(urllib.error.URLError):
+        open_page(f"http://127.0.0.1:{port}/")
+
+
+def test_a_second_start_on_the_same_state_is_refused_with_the_first_ones_address(up, folder):
+    other = folder / "second"
+    other.mkdir()
+    second = Up(other, "--state", str(up.state))
+    assert second.process.wait(PATIENCE) == 1
+    assert f"already up on this state, at {up.address}" in second.said()
+    assert open_page(f"{up.address}/hub/health")[0] == 200
+
+
+def test_a_catalogue_with_a_mistake_is_told_with_its_line_before_anything_starts(tmp_path):
+    wrong = tmp_path / "catalogue.yaml"
+    wrong.write_text("datasets:\n  - id: one\n    title: One\n    colour: red\n")
+    one = Up(tmp_path, "--catalogue", str(wrong))
+    assert one.process.wait(PATIENCE) == 1
+    assert f"{wrong}, line 4" in one.said()
+    assert not one.state.exists()
+
+
+def test_a_taken_port_is_passed_over(up, tmp_path):
+    (tmp_path / "types.yaml").write_text(TYPES.replace("min_ready: 1", "min_ready: 0"))
+    taken = up.noted["port"]
+    one = Up(tmp_path, "--port", str(taken), "--machine-types", str(tmp_path / "types.yaml"), "--no-example")
+    try:
+        assert one.wait_up().address != up.address
+        assert int(one.address.rsplit(":", 1)[1]) > taken
+    finally:
+        assert one.stop() == 0
+
+
+def test_a_killed_hub_comes_back_and_passwords_stay(up, logins):
+    hub = [pid for pid, words in up.ours() if b"jupyterhub_config" in words and not words.startswith(b"bwrap")]
+    os.kill(hub[-1], signal.SIGKILL)
+    until(lambda: "the Hub is back" in up.said(), up.said())
+    assert 'id="logout"' in log_in(up.address, "ada", logins["ada"])[1]
+
+
+def test_an_end_leaves_nothing(up):
+    started = {pid for pid, _ in up.ours()} - {up.process.pid}
+    run = Path(json.loads((up.state / "up.json").read_text())["run"])
+    told = up.noted
+    assert up.stop() == 0
+    assert not [pid for pid in started if lives(pid)]
+    assert not run.exists()
+    assert not list((up.state / "machines").iterdir())
+    if os.geteuid() == 0:
+        addresses = subprocess.run(["ip", "-4", "address"], capture_output=True, text=True, check=True).stdout
+        assert f" {told['service_address']}/" not in addresses
+    with pytest.raises(urllib.error.URLError):
+        open_page(up.address)
+
+
+def test_a_second_day_keeps_accounts_and_new_logins_replace_them(up, folder, logins):
+    again = Up(folder, "--machine-types", str(folder / "types.yaml"), "--port", "8700").wait_up()
+    try:
+        assert "Logins are those of the first start" in again.said()
+        assert 'id="logout"' in log_in(again.address, "ada", logins["ada"])[1]
+    finally:
+        assert again.stop() == 0
