@@ -18,13 +18,14 @@ from jupyter_alc.vmm.reports import Report
 from jupyter_alc.vmm.rows import HELD
 from jupyter_alc.vmm.types import MachineType
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(600)]
 
 KINDS = (
     MachineType("small", "General", 1, 10**9, "python", min_ready=1, max_total=3),
     MachineType("large", "Large", 1, 10**9, "python", min_ready=2, max_total=2),
 )
-USERS = st.sampled_from(["ada", "brahe", "cora", "dora"])
+USERS = st.sampled_from(["ada", "ada", "brahe", "cora"])
+MEMORY = Path("/dev/shm")  # every commit is an fsync, and here kills are simulated
 PICK = st.integers(0, 20)
 CALLS = st.sampled_from(["create", "machines", "attach", "destroy"])
 
@@ -34,7 +35,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="alc-vmm-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="alc-vmm-", dir=MEMORY if MEMORY.is_dir() else None))
         self.small = Small(self.folder, KINDS)
         self.spawns = 0
         self.claims: list[str] = []
@@ -67,6 +68,15 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 40.0, TIMING.lease_seconds, TIMING.launch_seconds]))
     def keep(self, seconds: float) -> None:
         self.small.keep(seconds)
+
+    @rule(passes=st.integers(1, 6))
+    def a_quiet_while(self, passes: int) -> None:
+        self.small.settle(passes)
+
+    @rule(user=USERS, kind=st.sampled_from(["small", "large"]))
+    def a_start_and_a_quiet_while(self, user: str, kind: str) -> None:
+        self.claim(user, kind, "")
+        self.small.settle(3)
 
     @rule()
     def agents_speak(self) -> None:
@@ -173,5 +183,5 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
