@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.dataset import Access
@@ -71,10 +71,10 @@ class Changes:
             if file is not None:
                 if create and exclusive:
                     raise _exists(inner)
+                opened = self._hand(OpenFile(key, inner, write=write, file=file))
                 if truncate:
-                    await self._change(file)
-                    self._staging.truncate(file, 0)
-                return self._hand(OpenFile(key, inner, write=write, file=file))
+                    await self._cut(opened, file)
+                return opened
             entry = await self._believed(key, inner, create=create)
             return await self._open_other(key, inner, entry, write=write, truncate=truncate, new=create and exclusive)
 
@@ -94,6 +94,14 @@ class Changes:
             return self._hand(OpenFile(key, inner, write=True, file=file))
         reader = ArchiveFile(self._links[key], inner, entry, self._cache, self._fetches)
         return self._hand(OpenFile(key, inner, write=write, reader=reader))
+
+    async def _cut(self, opened: OpenFile, file: StagedFile) -> None:
+        try:
+            await self._change(file)
+            self._staging.truncate(file, 0)
+        except BaseException:
+            await self.close(opened)
+            raise
 
     def _hand(self, opened: OpenFile) -> OpenFile:
         if opened.file is not None:
@@ -164,11 +172,14 @@ class Changes:
         self._may_write(key)
         async with self._alone((key, inner)):
             file = await self._quiet(key, inner)
-            if file is None or file.base is not None:
-                await self._unlink_there(key, inner, needed=file is None)
-            if file is not None:
-                self._leave(file)
-                self._staging.drop(file)
+            if file is None:
+                await self._unlink_there(key, inner, needed=True)
+            else:
+                with file.held():
+                    if file.base is not None:
+                        await self._unlink_there(key, inner, needed=False)
+                    self._leave(file)
+                    self._staging.drop(file)
             self._names[key].put(inner, None)
 
     async def _unlink_there(self, key: str, inner: str, *, needed: bool) -> None:
@@ -194,25 +205,27 @@ class Changes:
         self._check_name(key, new)
         async with self._alone((key, old), (key, new)):
             file = await self._quiet(key, old)
-            if file is not None:
-                await self._rename_staged(file, new)
-            else:
+            if file is None:
                 await self._rename_there(key, old, new)
+                return
+            with file.held():
+                await self._rename_staged(file, new)
+            if file.state is not FileState.OPEN_DIRTY:
+                self._saveback.queue(file)
 
     async def _rename_staged(self, file: StagedFile, new: str) -> None:
         key, old, base = file.dataset, file.path, file.base
         taken = await self._quiet(key, new)
-        base_of_new = taken.base if taken is not None else await self._base_at(key, new)
-        await self._check_parent(key, new)
-        if base is not None:
-            await self._unlink_there(key, old, needed=False)
-        self._leave(file)
-        if taken is not None:
-            self._leave(taken)
-        await asyncio.to_thread(self._staging.place, file, new, base_of_new)
+        with taken.held() if taken is not None else nullcontext():
+            base_of_new = taken.base if taken is not None else await self._base_at(key, new)
+            await self._check_parent(key, new)
+            if base is not None:
+                await self._unlink_there(key, old, needed=False)
+            self._leave(file)
+            if taken is not None:
+                self._leave(taken)
+            self._staging.place(file, new, base_of_new)
         self._names[key].put(old, None)
-        if file.state is not FileState.OPEN_DIRTY:
-            self._saveback.queue(file)
 
     async def _base_at(self, key: str, inner: str) -> str | None:
         entry = await self._believed(key, inner, create=True)
@@ -224,13 +237,24 @@ class Changes:
         """Move in the archive; the unsent files in a folder follow. A kill in between costs only their new folder."""
         entry = await self._names[key].info(old)
         taken = await self._quiet(key, new)
+        held = [taken] if taken is not None else []
+        if entry.is_folder:
+            held += self._staging.below(key, old)
+        with ExitStack() as holds:
+            for file in held:
+                holds.enter_context(file.held())
+            for file in held:
+                await self._saveback.halt(file)
+            await self._move_there(key, old, new, entry, self._staging.get(key, new))
+        self._names[key].put(old, None)
+        self._names[key].forget_below(new)
+        self._names[key].forget(new)
+
+    async def _move_there(self, key: str, old: str, new: str, entry: Entry, taken: StagedFile | None) -> None:
         if entry.is_folder and (taken is not None or await self._there(key, new)):
             raise _exists(new)
         if not entry.is_folder and taken is None:
             await self._base_at(key, new)
-        inside = self._staging.below(key, old) if entry.is_folder else []
-        for file in inside:
-            await self._saveback.halt(file)
         link = self._links[key]
         await link.ask(lambda: link.folders().move(old, new, replace=not entry.is_folder), again=False)
         if taken is not None:
@@ -242,9 +266,6 @@ class Changes:
         for opened in self._open:
             if opened.dataset == key and (opened.inner == old or opened.inner.startswith(f"{old}/")):
                 opened.moved(new + opened.inner.removeprefix(old))
-        self._names[key].put(old, None)
-        self._names[key].forget_below(new)
-        self._names[key].forget(new)
 
     async def _staged(self, opened: OpenFile, *, empty: bool = False) -> StagedFile:
         """The staged file behind a handle, made at the first change."""

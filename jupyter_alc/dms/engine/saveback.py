@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
-import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -114,7 +114,7 @@ class SaveBack:
         now, pause = self._clock.monotonic(), 30.0
         for file in self._staging.all():
             refused_again = file.state is FileState.REFUSED and file.tries == 0
-            if file.id in self._going or file.writers or not (file.state in _READY or refused_again):
+            if file.id in self._going or file.writers or file.holds or not (file.state in _READY or refused_again):
                 continue
             if file.due > now:
                 pause = min(pause, file.due - now)
@@ -124,8 +124,10 @@ class SaveBack:
                 task.add_done_callback(partial(self._landed, file))
         return max(pause, 0.01)
 
-    def _landed(self, file: StagedFile, _task: asyncio.Task[None]) -> None:
+    def _landed(self, file: StagedFile, task: asyncio.Task[None]) -> None:
         self._going.pop(file.id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Sending %s ended badly; it stays staged.", file.path, exc_info=error)
         if file.state in {_S.UPLOADING, _S.VERIFYING}:
             self._pause(file, None, 0.0)
         self._wake.set()
@@ -155,9 +157,9 @@ class SaveBack:
             self._pause(file, None, LONGEST_PAUSE_SECONDS)
 
     async def _try(self, file: StagedFile, link: Link) -> None:
-        uploads = link.uploads()
         file.sent = 0
         self._staging.move(file, FileState.UPLOADING)
+        uploads = link.uploads()
         self._changed()
 
         def sent(size: int) -> None:
@@ -169,9 +171,11 @@ class SaveBack:
             lambda: uploads.upload(path, file.data, number, sent), deadline_seconds=long, again=False
         )
         self._staging.move(file, FileState.VERIFYING)
+        ours = await asyncio.to_thread(_checksum, file)
         arrived = await link.ask(lambda: link.adapter.info(hidden))
-        if not await self._same_bytes(file, link, hidden, arrived):
+        if arrived.size != file.size or await self._checksum_there(link, hidden, arrived) != ours:
             raise ArchiveUnreachable(f"{path} arrived damaged.", next_step="It is sent again by itself.")
+        self._staging.offer(file, ours)
         self._publishing.add(number)
         try:
             entry = await link.ask(lambda: uploads.publish(path, number, base=base), again=False)
@@ -186,26 +190,19 @@ class SaveBack:
         self._staging.drop(file)
         self._confirmed(file, entry)
 
-    async def _same_bytes(self, file: StagedFile, link: Link, path: str, there: Entry) -> bool:
-        """Compare size and checksum with what the archive gives back."""
-        if there.is_folder or there.size != file.size:
-            return False
-        ours = theirs = 0
-        for start in range(0, file.size, _PIECE):
-            stop = min(start + _PIECE, file.size)
-            got = await link.ask(lambda a=start, b=stop: link.adapter.read_range(path, a, b, there.token))  # type: ignore[misc]
-            theirs, ours = zlib.crc32(got, theirs), zlib.crc32(file.read(start, stop), ours)
-            if ours != theirs:
-                return False
-        return True
+    @staticmethod
+    async def _checksum_there(link: Link, path: str, there: Entry) -> str:
+        """The checksum of what the archive gives back."""
+        total = hashlib.sha256()
+        for start in range(0, there.size, _PIECE):
+            stop = min(start + _PIECE, there.size)
+            total.update(await link.ask(partial(link.adapter.read_range, path, start, stop, there.token)))
+        return f"{there.size}-{total.hexdigest()}"
 
     async def _settle_conflict(self, file: StagedFile, link: Link) -> None:
-        """Theirs keeps the name. Ours goes beside it, unless theirs is ours already (killed after a publication)."""
+        """Theirs keeps the name and ours goes beside it, unless theirs is our own (killed after a publication)."""
         try:
-            there = await link.ask(lambda: link.adapter.info(file.path))
-            if await self._same_bytes(file, link, file.path, there):
-                self._staging.leave_over(file)
-                self._finish(file, there)
+            if await self._is_ours(file, link):
                 return
         except FileNotThere:
             pass
@@ -220,6 +217,23 @@ class SaveBack:
         self._staging.notice(file.dataset, name, beside)
         self._moved(file.dataset, name, beside)
         self.queue(file, now=True)
+
+    async def _is_ours(self, file: StagedFile, link: Link) -> bool:
+        """Finish if the archive has our very bytes; go on from there if it has what we published before."""
+        there = await link.ask(lambda: link.adapter.info(file.path))
+        ours = await asyncio.to_thread(_checksum, file)
+        offered = file.offered.split()
+        sizes = {told.partition("-")[0] for told in (ours, *offered)}
+        if there.is_folder or str(there.size) not in sizes:
+            return False
+        found = await self._checksum_there(link, file.path, there)
+        if found == ours:
+            self._staging.leave_over(file)
+            self._finish(file, there)
+        elif found in offered:
+            self._staging.rebase(file, there.token)
+            self._pause(file, None, 0.0)
+        return found == ours or found in offered
 
     async def _make_folders(self, file: StagedFile, error: FileNotThere) -> None:
         """The folder went away while the file was unsent: make it again, the file has to go somewhere."""
@@ -261,3 +275,11 @@ class SaveBack:
             except AlcError:
                 return
             self._staging.cleared(link.dataset.id, path, number)
+
+
+def _checksum(file: StagedFile) -> str:
+    """The checksum of what is staged, in the form of `_checksum_there`."""
+    total = hashlib.sha256()
+    for start in range(0, file.size, _PIECE):
+        total.update(file.read(start, start + _PIECE))
+    return f"{file.size}-{total.hexdigest()}"

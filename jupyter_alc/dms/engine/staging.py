@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +17,18 @@ from jupyter_alc.core.errors import AlcError, Conflict, NoSpace
 from jupyter_alc.core.states import FILE_MOVES, FileState, check_move
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from jupyter_alc.core.clock import Clock, IdMaker
 
 LAYOUT: Final = 1
+_OFFERS: Final = 31
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY, dataset TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, size INT NOT NULL,
-    base TEXT, synced INT NOT NULL, changed REAL NOT NULL, tries INT NOT NULL, problem TEXT, UNIQUE (dataset, path));
+    base TEXT, synced INT NOT NULL, changed REAL NOT NULL, tries INT NOT NULL, problem TEXT, offered TEXT NOT NULL,
+    UNIQUE (dataset, path));
 CREATE TABLE IF NOT EXISTS leftovers (dataset TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notices (dataset TEXT NOT NULL, path TEXT NOT NULL, beside TEXT NOT NULL, at REAL NOT NULL);
 """
@@ -34,6 +39,8 @@ class StagedFile:
     """One written file. `base` is the archive's version it replaces, None where there was none.
 
     `changes` counts writes, `durable` is the count that the disk and the row hold. `gone`: sent, or removed.
+    `offered` has the checksums of what was to be published: if the archive has one of them, it is our own.
+    `users` have it open, `writers` of them for writing, `holds` are changes of its name: neither is sent meanwhile.
     """
 
     id: str
@@ -47,11 +54,13 @@ class StagedFile:
     descriptor: int
     tries: int = 0
     problem: dict[str, str] | None = None
+    offered: str = ""
     changes: int = 0
     durable: int = 0
     synced: bool = True
     users: int = 0
     writers: int = 0
+    holds: int = 0
     gone: bool = False
     due: float = 0.0
     sent: int = 0
@@ -61,6 +70,15 @@ class StagedFile:
     def token(self) -> str:
         """The version that readers here see; each write makes another."""
         return f'"staged-{self.id}-{self.token_salt}-{self.changes}"'
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it from being sent for a while."""
+        self.holds += 1
+        try:
+            yield
+        finally:
+            self.holds -= 1
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes, fewer at the end. Any thread."""
@@ -74,7 +92,8 @@ class Staging:
     def __init__(self, folder: Path, clock: Clock, new_id: IdMaker) -> None:
         self._top, self._clock, self._new_id = folder, clock, new_id
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._rows = _open_rows(folder / "queue.sqlite")
+        self._connection = _open_rows(folder / "queue.sqlite")
+        self._lock = threading.RLock()
         self._files: dict[tuple[str, str], StagedFile] = {}
         self._pick_up()
 
@@ -166,13 +185,23 @@ class Staging:
         file.problem = problem.as_json() if problem else None
         self._save(file)
 
+    def offer(self, file: StagedFile, checksum: str) -> None:
+        """Note, before it is published, what may be in the archive from now on."""
+        file.offered = " ".join([*file.offered.split()[-_OFFERS:], checksum])
+        self._save(file)
+
+    def rebase(self, file: StagedFile, base: str) -> None:
+        """Base `file` on another version: our own, published before."""
+        file.base = base
+        self._save(file)
+
     def place(self, file: StagedFile, path: str, base: str | None) -> None:
         """Let `file` be the one at `path`, in one step; what was staged there is no more."""
         other = self._files.get((file.dataset, path))
-        with self._rows:
+        with self._rows() as rows:
             if other is not None and other is not file:
-                self._rows.execute("DELETE FROM files WHERE id = ?", (other.id,))
-            self._rows.execute("UPDATE files SET path = ?, base = ? WHERE id = ?", (path, base, file.id))
+                rows.execute("DELETE FROM files WHERE id = ?", (other.id,))
+            rows.execute("UPDATE files SET path = ?, base = ? WHERE id = ?", (path, base, file.id))
         if other is not None and other is not file:
             self._forget(other)
         self._files.pop((file.dataset, file.path), None)
@@ -181,8 +210,8 @@ class Staging:
 
     def drop(self, file: StagedFile) -> None:
         """Forget a file that was sent or removed; open handles keep its bytes."""
-        with self._rows:
-            self._rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
+        with self._rows() as rows:
+            rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
         self._forget(file)
 
     def release(self, file: StagedFile) -> None:
@@ -194,33 +223,32 @@ class Staging:
 
     def leave_over(self, file: StagedFile) -> None:
         """Note that a hidden upload may lie in the archive and is to be removed when possible."""
-        with self._rows:
-            self._rows.execute("INSERT INTO leftovers VALUES (?, ?, ?)", (file.dataset, file.path, file.id))
+        with self._rows() as rows:
+            rows.execute("INSERT INTO leftovers VALUES (?, ?, ?)", (file.dataset, file.path, file.id))
 
     def leftovers(self, dataset: str) -> list[tuple[str, str]]:
         """(path, id) of the uploads to be removed."""
-        rows = self._rows.execute("SELECT DISTINCT path, id FROM leftovers WHERE dataset = ?", (dataset,))
-        return [(str(path), str(number)) for path, number in rows]
+        with self._rows() as rows:
+            found = rows.execute("SELECT DISTINCT path, id FROM leftovers WHERE dataset = ?", (dataset,)).fetchall()
+        return [(str(path), str(number)) for path, number in found]
 
     def cleared(self, dataset: str, path: str, number: str) -> None:
         """A leftover is gone."""
-        with self._rows:
-            self._rows.execute(
-                "DELETE FROM leftovers WHERE dataset = ? AND path = ? AND id = ?", (dataset, path, number)
-            )
+        with self._rows() as rows:
+            rows.execute("DELETE FROM leftovers WHERE dataset = ? AND path = ? AND id = ?", (dataset, path, number))
 
     def notice(self, dataset: str, path: str, beside: str) -> None:
         """Note a conflict, for the status."""
-        with self._rows:
+        with self._rows() as rows:
             at = self._clock.now().timestamp()
-            self._rows.execute("INSERT INTO notices VALUES (?, ?, ?, ?)", (dataset, path, beside, at))
+            rows.execute("INSERT INTO notices VALUES (?, ?, ?, ?)", (dataset, path, beside, at))
 
     def last_notice(self, dataset: str) -> tuple[str, str] | None:
         """(path, beside) of the newest conflict."""
-        rows = self._rows.execute(
-            "SELECT path, beside FROM notices WHERE dataset = ? ORDER BY at DESC, rowid DESC LIMIT 1", (dataset,)
-        )
-        return next(((str(path), str(beside)) for path, beside in rows), None)
+        question = "SELECT path, beside FROM notices WHERE dataset = ? ORDER BY at DESC, rowid DESC LIMIT 1"
+        with self._rows() as rows:
+            found = rows.execute(question, (dataset,)).fetchone()
+        return (str(found[0]), str(found[1])) if found else None
 
     def stop(self) -> None:
         """Close all; everything stays where it is."""
@@ -230,7 +258,13 @@ class Staging:
             os.close(file.descriptor)
             file.descriptor = -1
         self._files.clear()
-        self._rows.close()
+        self._connection.close()
+
+    @contextmanager
+    def _rows(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, one thread at a time."""
+        with self._lock, self._connection:
+            yield self._connection
 
     def _changed(self, file: StagedFile) -> None:
         file.changes += 1
@@ -251,15 +285,18 @@ class Staging:
     def _save(self, file: StagedFile) -> None:
         problem = json.dumps(file.problem) if file.problem else None
         row = (file.id, file.dataset, file.path, str(file.state), file.size, file.base, int(file.synced), file.changed)
-        with self._rows:
-            self._rows.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, file.tries, problem)
+        with self._rows() as rows:
+            rows.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, file.tries, problem, file.offered),
             )
 
     def _pick_up(self) -> None:
         """Take what an earlier run left: every row goes on, data without a row was never promised."""
         known = set()
-        for row in list(self._rows.execute("SELECT * FROM files")):
+        with self._rows() as rows:
+            left = rows.execute("SELECT * FROM files").fetchall()
+        for row in left:
             file = self._from_row(row)
             if file is None:
                 continue
@@ -282,17 +319,17 @@ class Staging:
             file.path, file.base, file.synced = f"{file.path}.unfinished-{stamp}", None, True
 
     def _from_row(self, row: tuple[Any, ...]) -> StagedFile | None:
-        number, dataset, path, state, _, base, synced, changed, tries, problem = row
+        number, dataset, path, state, _, base, synced, changed, tries, problem, offered = row
         data = self._top / f"{number}.data"
         try:
             descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:  # sent, and killed before the row went
-            self._rows.execute("DELETE FROM files WHERE id = ?", (number,))
-            self._rows.commit()
+            with self._rows() as rows:
+                rows.execute("DELETE FROM files WHERE id = ?", (number,))
             return None
         size = os.fstat(descriptor).st_size
         told = json.loads(problem) if problem else None
-        kept = (number, dataset, path, FileState(state), size, base, changed, data, descriptor, tries, told)
+        kept = (number, dataset, path, FileState(state), size, base, changed, data, descriptor, tries, told, offered)
         return StagedFile(*kept, synced=bool(synced), token_salt=os.getpid())
 
 

@@ -11,12 +11,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from jupyter_alc.core.dataset import MountedDataset
 from jupyter_alc.testing.archive_service import ArchiveService
 from jupyter_alc.testing.engines import get, running_engine
+
+if TYPE_CHECKING:
+    from jupyter_alc.core.dataset import MountedDataset
 
 pytestmark = pytest.mark.integration
 
