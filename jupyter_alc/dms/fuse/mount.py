@@ -15,7 +15,7 @@ import trio
 from jupyter_alc.core.errors import Missing
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import Bridge
-from jupyter_alc.dms.fuse.control import widen
+from jupyter_alc.dms.fuse.control import tune
 from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
 from jupyter_alc.dms.fuse.table import mount_at
@@ -60,7 +60,7 @@ class Mount:
         except RuntimeError as refused:
             os.close(self._folder)
             raise _refusal(self.where) from refused
-        widen(self.where)
+        tune(self.where)
         self._wait = install()
 
     def run(

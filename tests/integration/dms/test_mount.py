@@ -120,7 +120,8 @@ def test_what_is_closed_reaches_the_archive(service, archive):
     """W1, W3: written as files by the user, found whole in the archive."""
     python_as(
         ADA,
-        "import sys,pathlib; d=pathlib.Path(sys.argv[1]); (d/'run').mkdir(); (d/'run'/'a.bin').write_bytes(b'x'*200000);"
+        "import sys,pathlib; d=pathlib.Path(sys.argv[1]); (d/'run').mkdir(); "
+        "(d/'run'/'a.bin').write_bytes(b'x'*200000);"
         "(d/'b.txt').write_text('one'); open(d/'b.txt','a').write(' two')",
         service.mount / "results",
     )
@@ -222,6 +223,17 @@ def test_versions_are_never_mixed(service, archive):
             parts.extend(os.pread(held.fileno(), 100_000, start) for start in range(0, 1_500_000, 100_000))
         assert set(b"".join(parts)) <= {ord("1")}
     assert seen.stat().st_size == 1_400_000
+
+
+def test_the_kernel_does_not_read_far_ahead_between_jumps(service, raw):
+    """What is asked of the archive is what programs ask for: chunks of a frame, and not the gaps between them."""
+    code = (
+        "import os,sys; f=os.open(sys.argv[1],os.O_RDONLY)\n"
+        "for n in range(10): [os.pread(f,31000,n*250_000+k*31000) for k in range(4)]"
+    )
+    python_as(ADA, code, service.mount / "raw/big.bin")
+    needed = dataset_status(service.wait_until(lambda _: True), "raw")["needed_bytes"]
+    assert needed <= 10 * (4 * 31_000 + 48 * 1024)
 
 
 def test_h5py_reads_a_frame_through_the_mount(service, raw):
