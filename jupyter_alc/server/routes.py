@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jupyter_alc.server.clusters import ClusterHandler, ClustersHandler, ConnectionHandler
 from jupyter_alc.server.data import DataHandler, FlushHandler, FolderHandler
+from jupyter_alc.server.examples import ExampleHandler
 from jupyter_alc.server.handler import AlcHandler, UnknownAddress
 from jupyter_alc.server.health import Health
 from jupyter_alc.server.machine import MachineHandler
@@ -11,6 +12,7 @@ from jupyter_alc.server.ui import FrontPage, UiHandler
 
 PREFIX = "/jupyter-alc/v1"
 _ID = r"([a-z0-9][a-z0-9-]{0,62})"
+_NAME = r"([a-z0-9][a-z0-9_]{0,62})"
 
 ROUTES: dict[str, type[AlcHandler]] = {
     "/health": Health,
@@ -18,6 +20,7 @@ ROUTES: dict[str, type[AlcHandler]] = {
     "/data": DataHandler,
     "/data/ls": FolderHandler,
     "/data/flush": FlushHandler,
+    "/examples/{name}": ExampleHandler,
     "/piezo/clusters": ClustersHandler,
     "/piezo/clusters/{id}": ClusterHandler,
     "/piezo/clusters/{id}/connection": ConnectionHandler,
@@ -25,7 +28,12 @@ ROUTES: dict[str, type[AlcHandler]] = {
     "/piezo/clusters/{id}/ui/{page}": UiHandler,
 }
 
+
+def _pattern(told: str) -> str:
+    return told.replace("{id}", _ID).replace("{name}", _NAME).replace("{page}", "(.*)")
+
+
 HANDLERS: list[tuple[str, type[AlcHandler]]] = [
-    *((PREFIX + told.replace("{id}", _ID).replace("{page}", "(.*)"), handler) for told, handler in ROUTES.items()),
+    *((PREFIX + _pattern(told), handler) for told, handler in ROUTES.items()),
     (PREFIX + "(?:/.*)?", UnknownAddress),
 ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from pathlib import Path
 
 from day.browser import browser
 from day.report import Report, require
@@ -37,7 +36,8 @@ def main() -> int:
     shutil.rmtree(DEMO, ignore_errors=True)
     pictures = DEMO / "pictures"
     report = Report(DEMO / "report.json", tell)
-    before = Traces.now(state)
+    traces = Traces(state)
+    traces.follow()
     system = System(state)
     try:
         with report.step("the system starts on its embedded defaults") as step:
@@ -53,7 +53,7 @@ def main() -> int:
         if report.ok or not report.steps:
             tell(f"{type(error).__name__}: {error}")
     finally:
-        end(system, report, before, state)
+        end(system, report, traces)
     tell(f"{'every step was true' if report.ok else 'NOT every step was true'}: {report.path}")
     return 0 if report.ok else 1
 
@@ -66,12 +66,13 @@ def stay(system: System) -> None:
         time.sleep(0.5)
 
 
-def end(system: System, report: Report, before: Traces, state: Path) -> None:
+def end(system: System, report: Report, traces: Traces) -> None:
     """Stop everything, then look for what is left."""
     try:
         with report.step("everything ends and leaves nothing") as step:
             system.stop()
-            left = Traces.now(state).left_since(before)
+            left = traces.left(str(system.facts.get("service_address", "")))
+            step.figures["machines_made"] = len(traces.machines)
             step.figures["leftovers"] = left
             require(not left, f"left behind: {left}")
     except Exception:  # noqa: BLE001  (the report holds the reason)

@@ -17,7 +17,12 @@ for pid in (p for p in os.listdir('/proc') if p.isdigit()):
         continue
     if os.stat(f'/proc/{pid}').st_uid != os.getuid() and environment:
         readable.append(pid)
-owners = sorted({os.stat(f'/proc/{p}').st_uid for p in os.listdir('/proc') if p.isdigit() and os.path.exists(f'/proc/{p}')})
+def owner(pid):
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+owners = sorted({owner(pid) for pid in os.listdir("/proc") if pid.isdigit()})
 hidden = ['/root', '/var/lib/alc-dms', '/run/alc/agent', '/home/%(other)s'] + %(places)s
 told = {
     'uid': os.getuid(), 'homes': names('/home'), 'host_name': socket.gethostname(),

@@ -64,7 +64,11 @@ class Day:
         }
         for name, step in steps.items():
             with self.report.step(name) as told:
-                step(told)
+                try:
+                    step(told)
+                except Exception:
+                    self.ada.look("failed")
+                    raise
 
     # -- the steps -----------------------------------------------------------------------------------------------------
 
@@ -111,8 +115,8 @@ class Day:
         told.figures["click_to_lab_seconds"] = round(time.monotonic() - self.clicked, 2)
         machine = self.ada.get("jupyter-alc/v1/machine")
         told.figures["machine"] = machine
-        told.figures["stages"] = self.system.allocations("ada")[-1].get("stages")
-        self.first_machine = self.system.allocations("ada")[-1]["machine"]
+        told.figures["stages"] = self.system.allocations("ada")[0].get("stages")
+        self.first_machine = self.system.allocations("ada")[0]["machine"]
 
     def lab(self, told: Step) -> None:
         page = self.ada.page
@@ -247,7 +251,7 @@ class Day:
         brahe.context.close()
 
     def _look_around(self, brahe: Person) -> dict[str, Any]:
-        hers = self.system.allocations("ada")[-1]
+        hers = self.system.allocations("ada")[0]
         host = hers["url"].split("//")[1].split(":")[0].split("/")[0]
         places = [str(self.system.state), str(self.system.checkout), str(self.system.results_root)]
         walk = brahe.ask(probes.WALK % {"other": "ada", "places": repr(places)})
@@ -345,7 +349,7 @@ class Day:
         cells = self._notebook_cells()
         require(any(cell["outputs"] for cell in cells), "her notebook lost its outputs")
         self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", timeout=PATIENCE)
-        require(self.system.allocations("ada")[-1]["machine"] != self.first_machine, "an old machine was given again")
+        require(self.system.allocations("ada")[0]["machine"] != self.first_machine, "an old machine was given again")
         listing = self.ada.get("api/contents/data/results?content=1")["content"]
         require(
             any(one["name"] == (self.run_folder and self.run_folder.name) for one in listing), "her run is not listed"

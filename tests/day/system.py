@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +128,8 @@ class System:
             finally:
                 await client.close()
 
-        return asyncio.run(asked())
+        with ThreadPoolExecutor(1) as aside:  # a browser driver may hold this thread's loop
+            return aside.submit(lambda: asyncio.run(asked())).result()
 
     def allocations(self, user: str) -> list[dict[str, Any]]:
         """Every allocation of this person, newest first."""
@@ -137,37 +140,45 @@ class System:
         return list(self._ask(lambda vmm: vmm.machines()))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Traces:
-    """What an instance could leave on the computer."""
+    """What one instance made on this computer, noted while it ran, so that the end can be looked at.
 
-    mounts: frozenset[str]
-    namespaces: frozenset[str]
-    links: frozenset[str]
-    addresses: frozenset[str]
-    processes: frozenset[str]
-    groups: frozenset[str]
+    Another instance may run beside it; only what was seen to be this one's counts.
+    """
 
-    @classmethod
-    def now(cls, state: Path) -> Traces:
-        """Look at the computer; `state` tells this instance's processes from others'."""
-        return cls(
-            mounts=frozenset(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-            namespaces=frozenset(_names(Path("/run/netns"))),
-            links=frozenset(_names(Path("/sys/class/net"))),
-            addresses=frozenset(_addresses()),
-            processes=frozenset(_processes(state)),
-            groups=frozenset(_groups()),
-        )
+    state: Path
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
 
-    def left_since(self, before: Traces) -> dict[str, list[str]]:
-        """Return what is here and was not before."""
-        mine, theirs = vars(self), vars(before)
-        return {name: sorted(mine[name] - theirs[name]) for name in mine if mine[name] - theirs[name]}
+    def follow(self) -> None:
+        """Note every machine the launcher writes down, until `left`."""
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
 
+    def _follow(self) -> None:
+        while not self._stop.wait(0.2):
+            for record in self.state.glob("machines/*/machine.json"):
+                with suppress(OSError, ValueError):
+                    self.machines[record.parent.name] = json.loads(record.read_text())
 
-def _names(folder: Path) -> list[str]:
-    return [one.name for one in folder.iterdir()] if folder.is_dir() else []
+    def left(self, service_address: str) -> dict[str, list[str]]:
+        """Return what is still there of it; empty when nothing is."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        seen = self.machines.values()
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        found = {
+            "mounts": [one for one in mounts if str(self.state) in one],
+            "namespaces": [one["namespace"] for one in seen if (Path("/run/netns") / one["namespace"]).exists()],
+            "links": [one["host_end"] for one in seen if (Path("/sys/class/net") / one["host_end"]).exists()],
+            "groups": [group for one in seen for group in one["cgroups"] if Path(group).exists()],
+            "addresses": [one for one in _addresses() if one == service_address != "127.0.0.1"],
+            "processes": _processes(self.state, [int(one["pid"] or 0) for one in seen]),
+        }
+        return {name: there for name, there in found.items() if there}
 
 
 def _addresses() -> list[str]:
@@ -175,19 +186,15 @@ def _addresses() -> list[str]:
     return [one["local"] for link in json.loads(said) for one in link["addr_info"] if "local" in one]
 
 
-def _processes(state: Path) -> list[str]:
-    """Processes of an instance: in its state folder's name, or run from the environment as it looks inside."""
+def _processes(state: Path, pids: list[int]) -> list[str]:
+    """Processes that name the state folder, and the machines' own first processes."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         with suppress(OSError):
             words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(state) in words or "/opt/alc/env" in words or "jupyter_alc." in words:
+            ours = int(folder.name) in pids and ("bwrap" in words or "jupyter_alc" in words)
+            if ours or str(state) in words:
                 found.append(f"{folder.name} {words[:120]}")
     return found
-
-
-def _groups() -> list[str]:
-    top = Path("/sys/fs/cgroup")
-    return [str(one) for depth in ("alc*", "*/alc*", "*/*/alc*") for one in top.glob(depth)]
