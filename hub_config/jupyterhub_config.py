@@ -93,8 +93,8 @@ c.VmmSpawner.default_url = "/lab"
 c.VmmSpawner.start_timeout = 180
 c.VmmSpawner.http_timeout = 60
 c.VmmSpawner.poll_interval = 10
-c.JupyterHub.allow_named_servers = True
-c.JupyterHub.named_server_limit_per_user = 2
+# one person has one machine (docs/semantics/vmm.md 3.4), so a second server beside the first would be refused
+c.JupyterHub.allow_named_servers = False
 # a Hub that comes back waits for VMM, which it starts itself: look for half-started servers in the background
 c.JupyterHub.init_spawners_timeout = 1
 # machines outlive the Hub and are found again

@@ -82,15 +82,45 @@
     }
   };
 
+  // The Hub answers the form only when the start is well under way. Until then the stages are shown here, because a
+  // warm machine is often ready before any other page could come.
+  const box = document.getElementById('alc-starting');
+  const stages = window.alcStages(document.getElementById('alc-stages'), document.getElementById('alc-bar'));
+  const told = JSON.parse(document.getElementById('alc-form').textContent);
+  const watch = tries => {
+    const [, server] = location.pathname.match(/\/spawn\/[^/]+\/([^/]+)\/?$/) || [];
+    const which = server ? `servers/${server}` : 'server';
+    const url = `${told.api}${told.user}/${which}/progress?_xsrf=${encodeURIComponent(window.jhdata.xsrf_token)}`;
+    fetch(url, { headers: { Accept: 'text/event-stream' } })
+      .then(async answer => {
+        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+        let text = '';
+        for (let part = await reader.read(); !part.done; part = await reader.read()) {
+          const lines = (text + part.value).split('\n');
+          text = lines.pop();
+          lines.filter(line => line.startsWith('data: ')).forEach(line => stages.show(JSON.parse(line.slice(6))));
+        }
+      })
+      .catch(() => tries > 0 && setTimeout(watch, 200, tries - 1));
+  };
+  const showStart = () => {
+    const machine = form.querySelector('[name=machine_type]:checked');
+    document.getElementById('alc-starting-title').textContent = `Starting ${machine ? machine.dataset.title : ''}`;
+    form.hidden = true;
+    box.hidden = false;
+    setTimeout(watch, 60, 3);
+  };
+
   form.addEventListener('change', sayChoice);
   form.addEventListener('submit', () => {
     leaving = true;
     button.disabled = true;
-    button.textContent = 'Starting…';
+    setTimeout(showStart); // after the browser has read the form
   });
   window.addEventListener('pageshow', () => {
     leaving = false;
-    button.textContent = 'Start';
+    form.hidden = false;
+    box.hidden = true;
     sayChoice();
   });
   document.getElementById('alc-live').textContent = 'counts are live';

@@ -1,93 +1,48 @@
-// The progress page: stages with their times, from the Hub's event stream. Texts are set as text, never as markup.
+// The progress page: stages with their times, from the Hub's event stream.
 (() => {
   'use strict';
   const told = JSON.parse(document.getElementById('alc-progress').textContent);
-  const list = document.getElementById('alc-stages');
+  const stages = window.alcStages(document.getElementById('alc-stages'), document.getElementById('progress-bar'));
   const message = document.getElementById('progress-message');
   const cancel = document.getElementById('alc-cancel');
   const said = document.getElementById('alc-cancel-said');
-  let running = null; // {element, since, seconds, usual}
   let cancelled = false;
 
-  const seconds = value => (value > 0 && value < 0.05 ? '< 0.1 s' : value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`);
-  const took = (value, usual, state) => {
-    const often = usual === null || usual === undefined ? '' : `usually ${seconds(usual)}`;
-    if (value === null || value === undefined) {
-      return state === 'done' ? '' : often;
-    }
-    const late = usual !== null && usual !== undefined && value > Math.max(1, 2 * usual);
-    return state === 'done' && !late ? seconds(value) : [seconds(value), often].filter(Boolean).join(', ');
+  const failed = () => {
+    stages.fail();
+    message.setAttribute('role', 'alert');
+    message.className = 'alc-said alc-no';
+    const heading = document.getElementById('alc-heading');
+    heading.textContent = document.title = heading.dataset.failed;
+    document.getElementById('alc-lead').hidden = true;
+    cancel.textContent = 'Back to my servers';
+    cancel.onclick = () => location.assign(told.home);
   };
-
-  const element = (tag, name, text) => {
-    const made = document.createElement(tag);
-    made.className = name;
-    made.textContent = text;
-    return made;
-  };
-
-  const show = stages => {
-    running = null;
-    list.replaceChildren(
-      ...stages.map(stage => {
-        const row = element('li', `alc-stage alc-stage-${stage.state}`, '');
-        row.dataset.name = stage.name;
-        const mark = element('span', 'alc-mark', '');
-        mark.setAttribute('aria-hidden', 'true');
-        const words = element('span', 'alc-words', stage.words);
-        words.append(element('span', 'visually-hidden', ` (${stage.state})`));
-        const time = element('span', 'alc-took', took(stage.seconds, stage.usual_seconds, stage.state));
-        row.append(mark, words, time);
-        if (stage.state === 'now') {
-          running = { time, since: performance.now(), seconds: stage.seconds || 0, usual: stage.usual_seconds };
-        }
-        return row;
-      })
-    );
-  };
-
-  setInterval(() => {
-    if (running && !cancelled) {
-      running.time.textContent = took(running.seconds + (performance.now() - running.since) / 1000, running.usual, 'now');
-    }
-  }, 200);
 
   const source = new EventSource(told.events);
   source.onmessage = event => {
     const news = JSON.parse(event.data);
-    if (news.progress !== undefined) {
-      document.getElementById('progress-bar').style.width = `${news.progress}%`;
-      document.getElementById('progress-bar-outer').setAttribute('aria-valuenow', news.progress);
+    if (cancelled) {
+      return;
     }
-    if (news.stages) {
-      show(news.stages);
-    }
-    if (news.message && !cancelled) {
+    stages.show(news);
+    if (news.message) {
       message.textContent = news.message.replace(/^Spawn failed: /, '');
     }
-    if (news.ready) {
+    if (news.ready || news.failed) {
       source.close();
+    }
+    if (news.ready) {
       location.reload(); // the Hub leads on to the server
     }
     if (news.failed) {
-      source.close();
-      running = null;
-      document.getElementById('progress-bar').classList.add('bg-danger');
-      message.setAttribute('role', 'alert');
-      message.className = 'alc-said alc-no';
-      const heading = document.getElementById('alc-heading');
-      heading.textContent = document.title = heading.dataset.failed;
-      document.getElementById('alc-lead').hidden = true;
-      for (const row of list.querySelectorAll('.alc-stage-now')) {
-        row.className = 'alc-stage alc-stage-failed';
-      }
-      cancel.textContent = 'Back to my servers';
-      cancel.onclick = () => location.assign(told.home);
+      failed();
     }
   };
 
   cancel.onclick = async () => {
     cancelled = true;
+    stages.stop();
     cancel.disabled = true;
     said.textContent = 'Cancelling: the machine is given back.';
     try {

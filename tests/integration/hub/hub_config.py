@@ -13,3 +13,4 @@ c.JupyterHub.services[0]["command"] = [
 ]
 c.JupyterHub.services[0]["environment"]["STAND_IN_PAUSE"] = os.environ.get("STAND_IN_PAUSE", "0.3")
 c.VmmSpawner.poll_interval = 2
+c.JupyterHub.allow_named_servers = True  # the spawner and its pages serve them

@@ -94,6 +94,13 @@ class Up:
         return self.process.wait(PATIENCE)
 
 
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def open_page(
     url: str, opener: urllib.request.OpenerDirector | None = None, form: dict | None = None
 ) -> tuple[int, str]:
