@@ -9,7 +9,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from jupyter_alc.core.errors import (
@@ -29,8 +29,9 @@ from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version, unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Coroutine, Iterator, Mapping
 
+T = TypeVar("T")
 _STEP_SECONDS: Final = 0.05
 _GUARANTEE: Final = (
     "A folder compares and replaces in two steps: two writers within the same moment may overwrite each other."
@@ -69,13 +70,13 @@ class LocalAdapter:
     async def upload(self, path: str, source: Path, upload_id: str, sent: Sent) -> str:
         """Copy to a hidden name and make it durable."""
         hidden = hidden_path(path, upload_id)
-        size = await asyncio.to_thread(self._copy_in, hidden, source)
+        size = await _to_its_end(asyncio.to_thread(self._copy_in, hidden, source))
         sent(size)
         return hidden
 
     async def publish(self, path: str, upload_id: str, *, base: str | None) -> Entry:
         """Link where there must be nothing, else check and replace."""
-        return await asyncio.to_thread(self._publish, path, upload_id, base)
+        return await _to_its_end(asyncio.to_thread(self._publish, path, upload_id, base))
 
     async def discard(self, path: str, upload_id: str) -> None:
         """Remove the hidden name."""
@@ -91,7 +92,7 @@ class LocalAdapter:
         """Unlink or rmdir."""
         at = self._at(path)
         with _ours(path):
-            await asyncio.to_thread(at.rmdir if folder else at.unlink)
+            await asyncio.to_thread(_rmdir if folder else Path.unlink, at)
 
     async def move(self, old: str, new: str, *, replace: bool) -> None:
         """Rename."""
@@ -150,6 +151,24 @@ class LocalAdapter:
                     raise VersionChanged(f"{path} changed in the archive.", next_step="Look at both.")
                 hidden.replace(at)
             return _entry(at.name, at.lstat())
+
+
+async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    """A thread cannot be stopped: who gives up on it still waits until it leaves the disk alone."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _rmdir(folder: Path) -> None:
+    """Remove a folder that is empty but for uploads that nobody will publish."""
+    names = os.listdir(folder)  # noqa: PTH208  (names are all that is wanted)
+    for name in names if all(one.startswith(HIDDEN) for one in names) else []:
+        (folder / name).unlink()
+    folder.rmdir()
 
 
 def _token(seen: os.stat_result) -> str:

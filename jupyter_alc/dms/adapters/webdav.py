@@ -125,10 +125,8 @@ class WebdavAdapter:
 
     async def delete(self, path: str, *, folder: bool) -> None:
         """DELETE; a folder is listed first, since WebDAV would take everything in it along."""
-        if folder:
-            found, _ = await self._propfind(path, depth=1, folder=True)
-            if len(found) > 1:
-                raise NotEmpty(f"{path} is not empty.", next_step="Remove what is in it first.")
+        if folder and await self.listing(path):
+            raise NotEmpty(f"{path} is not empty.", next_step="Remove what is in it first.")
         async with self._ask("DELETE", path, folder=folder, fine={200, 204}):
             pass
 

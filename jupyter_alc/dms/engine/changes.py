@@ -221,7 +221,8 @@ class Changes:
             await self._check_parent(key, new)
             if base is not None:
                 await self._unlink_there(key, old, needed=False)
-            self._leave(file)
+            if split(old)[0] != split(new)[0]:  # else the upload goes on under the same hidden name
+                self._leave(file)
             if taken is not None:
                 self._leave(taken)
             self._staging.place(file, new, base_of_new)
@@ -309,12 +310,14 @@ class Changes:
         file = self._staging.get(key, inner)
         if file is None:
             return None
-        await self._saveback.halt(file)
+        with file.held():  # held first: what was halted would else be sent again at once
+            await self._saveback.halt(file)
         return self._staging.get(key, inner)
 
     def _leave(self, file: StagedFile) -> None:
-        if file.tries or file.sent or file.state is FileState.WAITING:
+        if file.attempted:
             self._staging.leave_over(file)
+            self._saveback.wake()
 
     async def _believed(self, key: str, inner: str, *, create: bool) -> Entry | None:
         """What is at a path; None for an absence to be filled. Old knowledge serves when the archive is silent."""

@@ -236,7 +236,9 @@ class DmsEngine:
             if waited >= deadline_seconds or nothing_moves:
                 break
             await asyncio.sleep(0.05)
-        return self.unsent()
+        if not (left := self.unsent()):
+            await self._saveback.tidy()
+        return left
 
     def status(self) -> list[DatasetStatus]:
         """How each dataset stands."""

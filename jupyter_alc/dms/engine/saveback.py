@@ -91,6 +91,15 @@ class SaveBack:
                 file.tries = 0
             self.queue(file, now=True)
 
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    async def tidy(self) -> None:
+        """Remove uploads in the archive that will not be published; what cannot be reached waits."""
+        for link in self._links.values():
+            await self._clear_leftovers(link)
+
     async def halt(self, file: StagedFile) -> None:
         """Return when nothing is sending `file`: an upload is dropped, a publication is waited for."""
         task = self._going.get(file.id)
@@ -104,8 +113,7 @@ class SaveBack:
         while True:
             self._wake.clear()
             pause = self._start_due()
-            for link in self._links.values():
-                await self._clear_leftovers(link)
+            await self.tidy()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # not wait_for: 3.11's may lose a cancellation
                     await self._wake.wait()
@@ -157,7 +165,7 @@ class SaveBack:
             self._pause(file, None, LONGEST_PAUSE_SECONDS)
 
     async def _try(self, file: StagedFile, link: Link) -> None:
-        file.sent = 0
+        file.sent, file.attempted = 0, True
         self._staging.move(file, FileState.UPLOADING)
         uploads = link.uploads()
         self._changed()

@@ -64,6 +64,7 @@ class StagedFile:
     gone: bool = False
     due: float = 0.0
     sent: int = 0
+    attempted: bool = False
     token_salt: int = field(default=0)
 
     @property
@@ -330,7 +331,7 @@ class Staging:
         size = os.fstat(descriptor).st_size
         told = json.loads(problem) if problem else None
         kept = (number, dataset, path, FileState(state), size, base, changed, data, descriptor, tries, told, offered)
-        return StagedFile(*kept, synced=bool(synced), token_salt=os.getpid())
+        return StagedFile(*kept, synced=bool(synced), attempted=True, token_salt=os.getpid())
 
 
 class full_disk_told:  # noqa: N801  (reads as words in a with statement)
