@@ -87,41 +87,77 @@
   const box = document.getElementById('alc-starting');
   const stages = window.alcStages(document.getElementById('alc-stages'), document.getElementById('alc-bar'));
   const told = JSON.parse(document.getElementById('alc-form').textContent);
-  const watch = tries => {
-    const [, server] = location.pathname.match(/\/spawn\/[^/]+\/([^/]+)\/?$/) || [];
+  const [, server] = location.pathname.match(/\/spawn\/[^/]+\/([^/]+)\/?$/) || [];
+
+  const watch = async tries => {
     const which = server ? `servers/${server}` : 'server';
-    const url = `${told.api}${told.user}/${which}/progress?_xsrf=${encodeURIComponent(window.jhdata.xsrf_token)}`;
-    fetch(url, { headers: { Accept: 'text/event-stream' } })
-      .then(async answer => {
-        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-        let text = '';
-        for (let part = await reader.read(); !part.done; part = await reader.read()) {
-          const lines = (text + part.value).split('\n');
-          text = lines.pop();
-          lines.filter(line => line.startsWith('data: ')).forEach(line => stages.show(JSON.parse(line.slice(6))));
-        }
-      })
-      .catch(() => tries > 0 && setTimeout(watch, 200, tries - 1));
+    const url = `${told.hub}api/users/${told.user}/${which}/progress?_xsrf=${encodeURIComponent(window.jhdata.xsrf_token)}`;
+    const source = new EventSource(url);
+    source.onmessage = event => {
+      const news = JSON.parse(event.data);
+      stages.show(news);
+      if (news.ready || news.failed) {
+        source.close();
+      }
+    };
+    source.onerror = () => {
+      source.close(); // asked before the Hub had begun
+      if (tries > 0 && leaving) {
+        setTimeout(watch, 200, tries - 1);
+      }
+    };
   };
-  const showStart = () => {
-    const machine = form.querySelector('[name=machine_type]:checked');
-    document.getElementById('alc-starting-title').textContent = `Starting ${machine ? machine.dataset.title : ''}`;
-    form.hidden = true;
-    box.hidden = false;
-    setTimeout(watch, 60, 3);
+
+  const main = form.closest('main');
+  const heading = main.querySelector('h1');
+  const lead = main.querySelector('.alc-lead');
+  const [title, words] = [heading.textContent, lead.textContent];
+  const show = (starting, told = title) => {
+    leaving = starting;
+    heading.textContent = told;
+    lead.textContent = starting ? 'This page takes you there when your machine is ready.' : words;
+    main.classList.toggle('alc-narrow', starting);
+    form.hidden = starting;
+    box.hidden = !starting;
+    for (const old of document.querySelectorAll('.spawn-error-msg')) {
+      old.remove();
+    }
+    sayChoice();
+  };
+  const refuse = text => {
+    show(false);
+    const said = document.createElement('p');
+    said.className = 'spawn-error-msg alert alert-danger';
+    said.setAttribute('role', 'alert');
+    said.textContent = text;
+    form.before(said);
+    said.scrollIntoView({ block: 'center' });
   };
 
   form.addEventListener('change', sayChoice);
-  form.addEventListener('submit', () => {
-    leaving = true;
-    button.disabled = true;
-    setTimeout(showStart); // after the browser has read the form
+  form.addEventListener('submit', async event => {
+    event.preventDefault();
+    const choice = new FormData(form);
+    const machine = form.querySelector('[name=machine_type]:checked');
+    show(true, `Starting ${machine ? machine.dataset.title : ''}`);
+    setTimeout(watch, 60, 5);
+    try {
+      const answer = await fetch(form.action, { method: 'POST', body: choice, redirect: 'manual' });
+      if (answer.type === 'opaqueredirect') {
+        location.assign(`${told.hub}spawn-pending/${told.user}${server ? `/${server}` : ''}${location.search}`);
+        return;
+      }
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const reason = page.querySelector('.spawn-error-msg');
+      refuse(reason ? reason.textContent.trim() : `The Hub answered ${answer.status}. Try again, or tell the operator.`);
+    } catch {
+      refuse('The Hub does not answer. Try again in a moment; nothing was started twice.');
+    }
   });
-  window.addEventListener('pageshow', () => {
-    leaving = false;
-    form.hidden = false;
-    box.hidden = true;
-    sayChoice();
+  window.addEventListener('pageshow', event => {
+    if (event.persisted) {
+      show(false); // come back to by the browser's own Back
+    }
   });
   document.getElementById('alc-live').textContent = 'counts are live';
   sayChoice();
