@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 64 * 1024
 SMALL_FILE: Final = 256 * 1024
-FIRST_TOUCH: Final = 256 * 1024
+FIRST_TOUCH: Final = 128 * 1024  # a header and an index; twice this cost a detector frame more than its gaps
 STREAM_AFTER: Final = 512 * 1024
 MOST_AHEAD: Final = 8 * 1024 * 1024
 ONE_REQUEST: Final = 2 * 1024 * 1024
