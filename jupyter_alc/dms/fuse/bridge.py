@@ -46,19 +46,19 @@ class Bridge:
             raise ArchiveUnreachable(
                 f"{self._most} requests already wait for the archive.", next_step="Try again when it answers."
             )
+        future = self._start(work)
         self.waiting += 1
         try:
-            future = self._start(work)
             done = _event_of(future)
-            with trio.move_on_after(seconds) as scope:
+            with trio.move_on_after(seconds):
                 await done.wait()
-            if scope.cancelled_caught and not future.done():
-                if give_up:
-                    future.cancel()
+            if not future.done():
                 raise TooLate(f"No answer within {seconds:.0f} s.", next_step="Try again when the archive answers.")
             return future.result()
         finally:
             self.waiting -= 1
+            if give_up:
+                future.cancel()  # past the deadline, or because the mount ends
 
     def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         try:

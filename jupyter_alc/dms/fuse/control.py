@@ -1,8 +1,8 @@
 """What the kernel lets us say about a mount after it is made, because pyfuse3 cannot say it before.
 
 How many requests may wait: 12 are too few, one slow archive would freeze every other read. How far the kernel reads
-ahead on its own: 128 KiB would fetch, between the chunks of a detector frame, more than the chunks themselves. Reads of a
-program stay as large as it asks, up to 128 KiB; reading ahead is the engine's business, which knows the archive.
+ahead on its own: 128 KiB would fetch, between the chunks of a detector frame, more than the chunks. Reads of a program
+stay as large as it asks, up to 128 KiB; reading ahead is the engine's business, which knows the archive.
 """
 
 from __future__ import annotations

@@ -13,12 +13,21 @@ from jupyter_alc.dms.fuse.bridge import Bridge
 pytestmark = pytest.mark.unit
 
 
+async def end_all():
+    """Cancel what a test left waiting."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 @pytest.fixture
 def loop():
     running = asyncio.new_event_loop()
     thread = threading.Thread(target=running.run_forever)
     thread.start()
     yield running
+    asyncio.run_coroutine_threadsafe(end_all(), running).result(10)
     running.call_soon_threadsafe(running.stop)
     thread.join()
     running.close()
