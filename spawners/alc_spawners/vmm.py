@@ -137,7 +137,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
     async def poll(self) -> int | None:
         """Say None while the server runs, and whenever VMM cannot tell; a failed one is given back here."""
         try:
-            found = await self._find(_FOREGROUND)
+            found = await self._find_at_last()
             if found is None:
                 return None if self._starting() else FAILED
             if alive(found):
@@ -331,6 +331,18 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         if found is not None:
             self.allocation = str(found["id"])
         return found
+
+    async def _find_at_last(self) -> dict[str, Any] | None:
+        """As `_find`; a Hub that comes back looks for its servers before VMM, which it starts itself, can answer."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENT
+        while True:
+            try:
+                return await self._find(_FOREGROUND)
+            except Unavailable:
+                if not self._check_pending or loop.time() > until:
+                    raise
+            await asyncio.sleep(2 * LOOK_EVERY)
 
     async def _release(self) -> str | None:
         """Ask VMM to take the machine back; return the allocation's id, None when there is none."""

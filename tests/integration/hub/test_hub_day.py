@@ -121,6 +121,20 @@ async def test_stopping_gives_the_machine_back(hub, ada):
     assert not status.exists() or status.read_text().split()[2] == "Z"
 
 
+async def test_a_server_that_ended_while_the_hub_was_away_is_not_taken_for_running(hub, ada):
+    await ada.submit(machine_type="small")
+    await ada.until_ready()
+    (row,) = [row for row in hub.rows() if row["state"] == "ready"]
+    hub.kill()
+    os.killpg(row["pid"], signal.SIGKILL)
+    hub.start()
+    await hub.wait()
+    await ada.until_gone()
+    status, page = await ada.get("/hub/spawn")
+    assert status == 200
+    assert "Start a machine" in page
+
+
 async def test_a_hub_killed_during_a_start_adopts_the_machine(hub, ada):
     known = {row["id"] for row in hub.rows()}
     status, _ = await ada.submit(machine_type="small")
