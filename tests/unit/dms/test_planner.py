@@ -41,9 +41,9 @@ def test_an_empty_read_needs_nothing():
     assert plan(Extent(5, 5), 100, 0, lambda _: False) == []
 
 
-def test_the_first_touch_at_the_start_is_256_kib_and_a_jump_needs_no_more_than_it_asks():
+def test_the_first_touch_at_the_start_is_128_kib_and_a_jump_needs_no_more_than_it_asks():
     pattern = Pattern()
-    assert pattern.ahead(Extent(0, 4096)) == 256 * 1024
+    assert pattern.ahead(Extent(0, 4096)) == 128 * 1024
     assert pattern.ahead(Extent(50_000_000, 50_004_096)) == 0
     assert Pattern().ahead(Extent(50_000_000, 50_004_096)) == 0
 
