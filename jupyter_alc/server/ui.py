@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 from tornado import web
@@ -16,6 +17,7 @@ from jupyter_alc.server.handler import AlcHandler, authorized
 from jupyter_alc.server.ui_rules import (
     XSRF_TAIL,
     changes_something,
+    is_asset,
     location_told,
     needs_tail,
     sent_headers,
@@ -58,6 +60,20 @@ class UiPage(AlcHandler):
     def content_security_policy(self) -> str:
         """Pages have scripts and styles of their own; nobody else may frame them."""
         return "frame-ancestors 'self'; connect-src 'self'; form-action 'self'; object-src 'none'; base-uri 'self'"
+
+    def finish(self, chunk: Any = None) -> Any:
+        """End the answer with the type it has: the base class would call every page JSON."""
+        told = self._headers.get("Content-Type", "text/html; charset=UTF-8")
+        return super().finish(chunk, set_content_type=told)
+
+    def check_xsrf_cookie(self) -> None:
+        """Ask for no token where a page loads Spark's own scripts and styles.
+
+        Under JupyterHub a read by script needs the token beside the cookie, and a module script cannot carry one. These
+        files are the same for everybody; a login is needed all the same. What the scripts then read carries the token.
+        """
+        if not (self.request.method in {"GET", "HEAD"} and is_asset(self.request.path)):
+            super().check_xsrf_cookie()
 
     def prefix(self, id: str) -> str:
         """The address of this UI, without a slash at its end."""

@@ -7,6 +7,7 @@ script that all pages load first is told to send it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -24,6 +25,7 @@ TOLD: Final = (
     "X-Content-Type-Options",
 )
 FIRST_SCRIPTS: Final = frozenset({"jquery.min.js", "webui.js"})
+_ASSET: Final = re.compile(r"/piezo/clusters/[a-z0-9-]+/ui/static/[A-Za-z0-9._/-]+\Z")
 OURS_ALONE: Final = frozenset({"_xsrf", "token"})
 
 # Reads of the page's own scripts carry the token that JupyterHub wants beside the cookie.
@@ -74,6 +76,11 @@ def location_told(location: str, ui_url: str, prefix: str) -> str | None:
         return None
     path = to.path.removeprefix(prefix) if to.path == prefix or to.path.startswith(f"{prefix}/") else to.path
     return f"{prefix}/{path.lstrip('/')}{'?' + to.query if to.query else ''}"
+
+
+def is_asset(path: str) -> bool:
+    """Whether this is a file that comes with Spark and says nothing of the user: `…/ui/static/<file>`."""
+    return ".." not in path and _ASSET.search(path) is not None
 
 
 def needs_tail(path: str) -> bool:

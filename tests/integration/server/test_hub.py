@@ -223,6 +223,8 @@ async def test_a_browser_reads_the_spark_ui_and_its_scripts_with_the_token_they_
         read = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
         async with session.get(f"{base}/api/v1/applications", headers=read) as answer:
             assert answer.status == 403  # what every read of the page would meet without the token
+        async with session.get(f"{base}/static/utils.js", headers=read) as answer:
+            assert answer.status == 200  # a module script cannot carry one
         token = {"X-XSRFToken": xsrf_of(session, "/user/ada/")}
         async with session.get(f"{base}/api/v1/applications", headers={**read, **token}) as answer:
             assert answer.status == 200

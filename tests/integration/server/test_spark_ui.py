@@ -95,7 +95,9 @@ def test_kill_links_are_not_followed(server: Any, ui: str, spark_ui: Any) -> Non
 
 def test_head_asks_head(server: Any, ui: str, spark_ui: Any) -> None:
     spark_ui.asked.clear()
-    assert server.alc("HEAD", f"{ui}/jobs/").status == 200
+    answer = server.alc("HEAD", f"{ui}/jobs/")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
     assert spark_ui.asked[-1][0] == "HEAD"
 
 
@@ -111,4 +113,6 @@ def test_an_unknown_cluster_has_no_ui(server: Any) -> None:
 
 
 def test_scripts_that_trip_over_a_users_name_are_made_to_look_elsewhere(server: Any, ui: str) -> None:
-    assert server.alc("GET", f"{ui}/static/utils.js").body == b'words.indexOf("/")'
+    script = server.alc("GET", f"{ui}/static/utils.js")
+    assert script.body == b'words.indexOf("/")'
+    assert script.headers["Content-Type"].startswith("text/javascript")

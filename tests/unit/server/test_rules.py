@@ -15,6 +15,7 @@ from jupyter_alc.server.handler import error_answer
 from jupyter_alc.server.machine import machine_given, machine_story
 from jupyter_alc.server.ui_rules import (
     changes_something,
+    is_asset,
     location_told,
     needs_tail,
     sent_headers,
@@ -74,6 +75,23 @@ def test_pages_that_change_something_and_the_first_script_are_known() -> None:
     assert not changes_something("static/skill.js")
     assert needs_tail("/static/jquery.min.js")
     assert not needs_tail("/static/jquery.dataTables.min.js")
+
+
+@pytest.mark.parametrize(
+    ("path", "asset"),
+    [
+        (f"{PREFIX}/static/utils.js", True),
+        (f"{PREFIX}/static/sql/spark-sql-viz.css", True),
+        (f"{PREFIX}/static/", False),
+        (f"{PREFIX}/jobs/", False),
+        (f"{PREFIX}/static/../jobs/", False),
+        (f"{PREFIX}/static/%2e%2e/jobs/", False),
+        (f"{PREFIX}/api/v1/static/x.js", False),
+        (f"{PREFIX}/static/x.js\n", False),
+    ],
+)
+def test_only_sparks_own_files_are_read_without_a_token(path: str, asset: bool) -> None:
+    assert is_asset(path) is asset
 
 
 def test_errors_are_told_by_code_and_foreign_words_stay_inside() -> None:
