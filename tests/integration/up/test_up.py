@@ -224,10 +224,31 @@ def test_a_taken_port_is_passed_over(up, tmp_path):
         assert one.stop() == 0
 
 
-def test_a_killed_hub_comes_back_and_passwords_stay(up, logins):
+@pytest.mark.fuse
+def test_a_person_gets_a_machine_with_her_data_and_a_killed_hub_does_not_take_it_away(up, logins):
+    opener, _ = log_in(up.address, "ada", logins["ada"])
+    jar = next(one.cookiejar for one in opener.handlers if isinstance(one, urllib.request.HTTPCookieProcessor))
+    xsrf = next(cookie.value for cookie in jar if cookie.name == "_xsrf")
+    open_page(f"{up.address}/hub/spawn", opener)
+    choice = {"machine_type": "tiny", "datasets": "sans-examples"}
+    status, page = open_page(f"{up.address}/hub/spawn?{urlencode({'_xsrf': xsrf})}", opener, choice)
+    assert status == 200, page
+    until(lambda: "jupyter-config-data" in open_page(f"{up.address}/user/ada/lab", opener)[1], "Lab did not come")
+    _, listing = open_page(f"{up.address}/user/ada/api/contents/data/sans-examples", opener)
+    assert "1d_data" in listing
+    kill_hub(up)
+    until(lambda: "jupyter-config-data" in open_page(f"{up.address}/user/ada/lab", opener)[1], "Lab did not come back")
+
+
+def kill_hub(up: Up) -> None:
+    before = up.said().count("the Hub is back")
     hub = [pid for pid, words in up.ours() if b"jupyterhub_config" in words and not words.startswith(b"bwrap")]
     os.kill(hub[-1], signal.SIGKILL)
-    until(lambda: "the Hub is back" in up.said(), up.said())
+    until(lambda: up.said().count("the Hub is back") > before, up.said())
+
+
+def test_a_killed_hub_comes_back_and_passwords_stay(up, logins):
+    kill_hub(up)
     assert 'id="logout"' in log_in(up.address, "ada", logins["ada"])[1]
 
 
