@@ -56,7 +56,7 @@ class HubUsers:
                 if answer.status != 200:
                     log.warning("the Hub answered %d when asked about a token", answer.status)
                     raise unavailable
-                told = await answer.json()
+                told = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise unavailable from error
         return told if isinstance(told, dict) else {}

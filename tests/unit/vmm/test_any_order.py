@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.unit.vmm.conftest import TIMING, Small
 
 from jupyter_alc.core.errors import AlcError, Conflict, Missing, PoolExhausted, Unavailable
 from jupyter_alc.core.states import MachineState
 from jupyter_alc.vmm.reports import Report
 from jupyter_alc.vmm.rows import HELD
 from jupyter_alc.vmm.types import MachineType
+from tests.unit.vmm.conftest import TIMING, Small
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(600)]
 
@@ -99,7 +99,9 @@ class AnyOrder(RuleBasedStateMachine):
         try:
             machine = self.small.store.machine(key)
             unsent = [{"path": "a"}] if left else []
-            self.small.store.report(key, Report(event, machine.allocation, machine.fence, url="http://x/", unsent=unsent))
+            self.small.store.report(
+                key, Report(event, machine.allocation, machine.fence, url="http://x/", unsent=unsent)
+            )
         except AlcError:
             return
 

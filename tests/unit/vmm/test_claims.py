@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.vmm.conftest import TIMING, Small
 
 from jupyter_alc.core.errors import BadInput, Conflict, Denied, NotFound, PoolExhausted
 from jupyter_alc.core.states import AllocationState, MachineState
 from jupyter_alc.vmm.claims import Claim
 from jupyter_alc.vmm.reports import Report
 from jupyter_alc.vmm.types import MachineType
+from tests.unit.vmm.conftest import TIMING, Small
 
 if TYPE_CHECKING:
     from pathlib import Path

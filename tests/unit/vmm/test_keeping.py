@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.vmm.conftest import TIMING, Small
 
 from jupyter_alc.core.errors import Missing, Unavailable
 from jupyter_alc.core.states import MachineState
@@ -13,6 +12,7 @@ from jupyter_alc.vmm import plan
 from jupyter_alc.vmm.offers import Scene, offer_of
 from jupyter_alc.vmm.reports import Report
 from jupyter_alc.vmm.types import MachineType
+from tests.unit.vmm.conftest import TIMING, Small
 
 if TYPE_CHECKING:
     from pathlib import Path
