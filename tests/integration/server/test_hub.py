@@ -53,9 +53,10 @@ c.SimpleLocalProcessSpawner.home_dir_template = {homes!r} + "/{{username}}"
 c.Spawner.args = ["--allow-root"]
 c.Spawner.http_timeout = 90
 c.Spawner.start_timeout = 90
-c.Spawner.env_keep = ["PATH", "PYTHONPATH", "JUPYTER_CONFIG_DIR", "ALC_TEST_UI_URL", "LANG"]
+c.Spawner.env_keep = ["PATH", "PYTHONPATH", "JUPYTER_CONFIG_DIR", "ALC_TEST_UI_URL", "XDG_RUNTIME_DIR", "LANG"]
 c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
-c.JupyterHub.load_roles = [{{"name": "tests", "scopes": ["admin:users", "admin:servers", "tokens"], "services": ["tests"]}}]
+scopes = ["admin:users", "admin:servers", "tokens"]
+c.JupyterHub.load_roles = [{{"name": "tests", "scopes": scopes, "services": ["tests"]}}]
 """
 
 
@@ -83,10 +84,10 @@ class Hub:
             )
 
     async def call(self, verb: str, path: str, body: Any = None) -> Any:
-        async with aiohttp.ClientSession(headers={"Authorization": f"token {SERVICE_TOKEN}"}) as session:
-            async with session.request(verb, f"{self.url}/hub/api/{path}", json=body) as answer:
-                assert answer.status < 400, (verb, path, answer.status, await answer.text())
-                return await answer.json() if answer.status not in {202, 204} and answer.content_length else None
+        mine, url = {"Authorization": f"token {SERVICE_TOKEN}"}, f"{self.url}/hub/api/{path}"
+        async with aiohttp.request(verb, url, json=body, headers=mine) as answer:
+            assert answer.status < 400, (verb, path, answer.status, await answer.text())
+            return await answer.json() if answer.status not in {202, 204} and answer.content_length else None
 
     async def wait(self) -> None:
         end = time.monotonic() + 90
@@ -131,10 +132,9 @@ class People:
         """Ask the server of `whose` as `user`; return status and JSON, or text."""
         headers = {"Authorization": f"token {self.tokens[user]}"} if user else {}
         url = f"{self.hub.url}/user/{whose}/jupyter-alc/v1/{path}"
-        async with aiohttp.ClientSession(headers=headers) as session:
-            async with session.request(verb, url, json=body, allow_redirects=False, **more) as answer:
-                text = await answer.text()
-                return answer.status, await answer.json() if "json" in answer.headers.get("Content-Type", "") else text
+        async with aiohttp.request(verb, url, json=body, headers=headers, allow_redirects=False, **more) as answer:
+            text = await answer.text()
+            return answer.status, await answer.json() if "json" in answer.headers.get("Content-Type", "") else text
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,8 @@ before = set(sys.modules)
 begun = time.perf_counter()
 import jupyter_alc
 took = time.perf_counter() - begun
-heavy = {"tornado", "pyspark", "kubernetes", "libcloud", "aiohttp", "IPython", "traitlets", "sqlalchemy", "trio"} & set(sys.modules)
+foreign = {"tornado", "pyspark", "kubernetes", "libcloud", "aiohttp", "IPython", "traitlets", "sqlalchemy", "trio"}
+heavy = foreign & set(sys.modules)
 assert not heavy, heavy
 print(took)
 """

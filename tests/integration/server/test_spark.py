@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,20 @@ def leave_nothing(environment: dict[str, str]) -> None:
     asyncio.run(end())
 
 
+def short_folder() -> Path:
+    """A runtime folder with a short path: a socket's has at most 107 characters."""
+    return Path(tempfile.mkdtemp(prefix="alc-t-"))
+
+
+def remove_sockets(runtime: Path) -> None:
+    """Remove such a folder."""
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("s")
-    runtime = Path(f"/tmp/alc-t-{folder.name}-{id(folder)}")  # a socket's path is short
-    runtime.mkdir(mode=0o700)
+    runtime = short_folder()
     environment = jupyter_environment(folder, XDG_RUNTIME_DIR=str(runtime), XDG_STATE_HOME=str(folder / "state"))
     config = folder / "config" / "jupyter_server_config.py"
     config.write_text('c.ServerApp.jpserver_extensions = {"jupyter_alc": True}\n')
@@ -50,9 +61,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
     finally:
         stop_server(running)
         leave_nothing(environment)
-        for left in sorted(runtime.rglob("*"), reverse=True):
-            left.rmdir() if left.is_dir() else left.unlink()
-        runtime.rmdir()
+        remove_sockets(runtime)
 
 
 def test_a_cluster_lives_through_a_kernel_and_goes_when_asked(real_server: Running) -> None:

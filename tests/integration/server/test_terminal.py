@@ -28,6 +28,7 @@ def alc(server: Any, *words: str, **environment: str) -> subprocess.CompletedPro
     given = {**server.environment, "JPY_PARENT_PID": str(server.process.pid), **environment}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
+        check=False,
         env=given,
         cwd=server.folder,
         capture_output=True,
