@@ -8,8 +8,12 @@ import ctypes
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_alc.piezo.plan import MARK, ProcessPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -40,6 +44,27 @@ async def start(process: ProcessPlan) -> asyncio.subprocess.Process:
         )
     finally:
         os.close(log)
+
+
+async def start_talking(
+    arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path, log: Path
+) -> asyncio.subprocess.Process:
+    """Start a program we speak with by its input and output; it cannot outlive us either. Errors go to `log`."""
+    parent = os.getpid()
+    errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *arguments,
+            env=dict(environment),
+            cwd=folder,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            preexec_fn=lambda: _end_with(parent),
+            start_new_session=True,
+        )
+    finally:
+        os.close(errors)
 
 
 def marked(cluster_id: str) -> list[int]:

@@ -170,18 +170,15 @@ class StandaloneSpark:
 
     async def _until_answered(self, token: str) -> None:
         """Run the framework's probe until it says that an executor answered; it then warms Python up by itself."""
-        self._probe = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jupyter_alc.piezo.frameworks.spark"),
-            env={
+        self._probe = await processes.start_talking(
+            (sys.executable, "-m", "jupyter_alc.piezo.frameworks.spark"),
+            {
                 **{name: self._environment[name] for name in INHERITED if name in self._environment},
                 MARK: self._record.id,
                 "PYTHONPATH": str(Path(jupyter_alc.__file__).parents[1]),
             },
-            cwd=self._folder,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=os.open(self._folder / "logs/probe.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-            start_new_session=True,
+            self._folder,
+            self._folder / "logs/probe.log",
         )
         assert self._probe.stdin is not None
         assert self._probe.stdout is not None
