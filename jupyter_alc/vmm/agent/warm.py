@@ -83,12 +83,26 @@ def become(told: dict[str, Any]) -> None:
     random.seed()
 
 
+def home_arguments() -> list[str]:
+    """Say anew what was read from HOME at import: Lab's folders as arguments, the trash in place."""
+    trash = sys.modules.get("send2trash.plat_other")
+    if trash is not None:
+        importlib.reload(trash)
+    commands = sys.modules.get("jupyterlab.commands")
+    if commands is None:
+        return []
+    return [
+        f"--LabApp.user_settings_dir={commands.get_user_settings_dir()}",
+        f"--LabApp.workspaces_dir={commands.get_workspaces_dir()}",
+    ]
+
+
 def serve(told: dict[str, Any]) -> NoReturn:
     """Be the person's server until it ends; never returns into the parent's code."""
     status = 1
     try:
         become(told)
-        sys.argv = ["jupyterhub-singleuser", *told["args"]]
+        sys.argv = ["jupyterhub-singleuser", *home_arguments(), *told["args"]]
         importlib.import_module("jupyterhub.singleuser").main()
         status = 0
     except SystemExit as ended:
