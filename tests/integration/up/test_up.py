@@ -249,7 +249,7 @@ def kill_hub(up: Up) -> None:
 
 def test_a_killed_hub_comes_back_and_passwords_stay(up, logins):
     kill_hub(up)
-    assert 'id="logout"' in log_in(up.address, "ada", logins["ada"])[1]
+    assert 'id="logout"' in log_in(up.address, "brahe", logins["brahe"])[1]
 
 
 def test_an_end_leaves_nothing(up):
@@ -271,6 +271,6 @@ def test_a_second_day_keeps_accounts_and_new_logins_replace_them(up, folder, log
     again = Up(folder, "--machine-types", str(folder / "types.yaml"), "--port", "8700").wait_up()
     try:
         assert "Logins are those of the first start" in again.said()
-        assert 'id="logout"' in log_in(again.address, "ada", logins["ada"])[1]
+        assert 'id="logout"' in log_in(again.address, "brahe", logins["brahe"])[1]
     finally:
         assert again.stop() == 0
