@@ -19,7 +19,7 @@ from jupyter_alc.dms.catalogue import Catalogue
 from jupyter_alc.dms.making import make_engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Coroutine, Mapping
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.engine.interface import Engine
@@ -110,8 +110,14 @@ def in_process(environment: Mapping[str, str] | None = None) -> InProcess:
         found = _mine.get(os.getpid())
         if found is None:
             found = _mine[os.getpid()] = _start(os.environ if environment is None else environment)
-            atexit.register(found.end)
+            _at_end(found.end)
         return found
+
+
+def _at_end(end: Callable[[], None]) -> None:
+    """Call `end` when the interpreter ends, while threads can still be started: `atexit` itself comes too late."""
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(end)
 
 
 def _start(environment: Mapping[str, str]) -> InProcess:

@@ -202,6 +202,7 @@ def test_a_kill_with_unsent_files_loses_nothing(service, archive):
         list(service.mount.iterdir())
     archive.start()
     assert service.start()["mounted"]
+    assert Path("/proc/self/mountinfo").read_text().count(f" {service.mount} ") == 1  # the dead mount is gone
     assert (service.mount / "results" / "late.bin").stat().st_size == 300_000
     service.wait_until(all_sent)
     assert (archive.results() / "late.bin").read_bytes() == b"r" * 300_000
