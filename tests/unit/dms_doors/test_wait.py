@@ -42,7 +42,7 @@ def test_without_exactly_one_device_it_stays_away(pyfuse3):
 
 
 def test_it_answers_at_once_parks_when_idle_and_ends_when_closing():
-    """Ready: True without a pause. Idle: parked until a byte comes. Closing: False, for those who are parked as well."""
+    """Ready: True without a pause. Idle: parked till a byte comes. Closing: False, for the parked as well."""
     reader, writer = os.pipe()
 
     async def main():
