@@ -27,6 +27,7 @@ _M = MachineState
 
 _WORKERS = 6
 _TIDY_SECONDS = 30.0
+_LAST_MOMENT_SECONDS = 3.0
 _CHANGING = BOOTING | {_M.DELETING, _M.FAILED}
 
 
@@ -59,6 +60,7 @@ class Keeper:
         self._busy: set[str] = set()
         self._wake = asyncio.Event()
         self._look = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._since = store.now()
         self.closing = False
@@ -77,7 +79,11 @@ class Keeper:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Stop deciding; calls under way are left to end by themselves, the rows know of them."""
+        """Stop deciding; calls to the cloud get a moment to end, of the others the rows know."""
+        self._stopping.set()
+        self.wake(look=True)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_LAST_MOMENT_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,7 +97,7 @@ class Keeper:
     # --- observe ---
 
     async def _observing(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 eager = await self._observe()
             except Exception:  # the top of a loop: whatever it was, the next pass looks again
@@ -99,6 +105,8 @@ class Keeper:
                 eager = False
             timing = self._store.timing
             pause = timing.eager_seconds if eager or self.closing else timing.calm_seconds
+            if self._stopping.is_set():
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), pause)
             self._look.clear()
@@ -126,8 +134,9 @@ class Keeper:
         )
 
     async def _tidying(self) -> None:
-        while True:
-            await asyncio.sleep(_TIDY_SECONDS)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _TIDY_SECONDS)
             try:
                 await asyncio.to_thread(self._store.tidy)
             except Exception:  # the top of a loop: an untidy store works on
@@ -136,12 +145,14 @@ class Keeper:
     # --- decide ---
 
     async def _deciding(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             self._wake.clear()
             try:
                 await self._decide()
             except Exception:  # the top of a loop: whatever it was, the next pass decides anew from the rows
                 log.exception("a pass of the keeper failed")
+            if self._stopping.is_set():
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._store.timing.eager_seconds)
 

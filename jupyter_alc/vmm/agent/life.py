@@ -157,6 +157,8 @@ class Agent:
             return
         seconds = round(time.monotonic() - began, 3)
         LOG.warning("%s failed after %.2f s: %s", stage, seconds, problem)
+        if stage in {"mount", "proof"}:  # the next try may come with other datasets
+            await self.data.stop()
         told = {"stage": {"name": stage, "seconds": seconds}, "problem": problem.as_json()}
         await self._tell("failed", claim.allocation, claim.fence, **told)
 

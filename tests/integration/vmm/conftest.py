@@ -114,6 +114,7 @@ class House:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.on_agent: Callable[[Agent], None] = lambda agent: None
         self.silent = False
+        self.closed = False
         self.port = 0
         self.vmm: Service | None = None
         self.clients: list[HubClient | VmmClient] = []
@@ -122,6 +123,8 @@ class House:
         self.loop.call_soon_threadsafe(self._arrived, machine.key, machine.user_data)
 
     def _arrived(self, key: str, data: Any) -> None:
+        if self.closed:
+            return
         agent = Agent(data["vmm_url"], key, data["enrolment_token"])
         self.agents[key] = agent
         self.on_agent(agent)
@@ -157,6 +160,7 @@ class House:
     async def close(self) -> None:
         if self.vmm is not None:
             await self.stop()
+        self.closed = True
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
