@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cheroot import wsgi
+from wsgidav.dav_error import HTTP_FORBIDDEN, DAVError
 from wsgidav.error_printer import ErrorPrinter
 from wsgidav.fs_dav_provider import FileResource, FilesystemProvider, FolderResource
 from wsgidav.http_authenticator import HTTPAuthenticator
@@ -44,8 +45,8 @@ class _File(FileResource):  # type: ignore[misc]
 
     def handle_move(self, dest_path: str) -> bool:
         """Rename on the disk; True says that it is done."""
-        if self.provider.is_readonly():
-            return False
+        if self.provider.readonly:
+            raise DAVError(HTTP_FORBIDDEN)
         Path(self._file_path).replace(self.provider._loc_to_file_path(dest_path, self.environ))  # noqa: SLF001
         return True
 
@@ -60,6 +61,10 @@ class _Folder(FolderResource):  # type: ignore[misc]
 
 class _Provider(FilesystemProvider):  # type: ignore[misc]
     """A folder of the disk, its files ours."""
+
+    def is_readonly(self) -> bool:
+        """As it was made; the library's own answer is always no, and with it every verb would be offered."""
+        return bool(self.readonly)
 
     def get_resource_inst(self, path: str, environ: dict[str, Any]) -> Any:
         """As the library's, with our kind of file."""
@@ -90,9 +95,9 @@ def read_accounts(path: Path) -> dict[str, str]:
     return told
 
 
-def make_app(root: Path, accounts: dict[str, str]) -> WsgiDAVApp:
+def make_app(root: Path, accounts: dict[str, str], examples: Path | None = None) -> WsgiDAVApp:
     """Build the WebDAV application: shares and who may enter each."""
-    shares: dict[str, Any] = {READ_ONLY_SHARE: _Provider(str(sans_folder()), readonly=True)}
+    shares: dict[str, Any] = {READ_ONLY_SHARE: _Provider(str(examples or sans_folder()), readonly=True)}
     users = {name: {"password": password} for name, password in accounts.items()}
     doors: dict[str, Any] = {READ_ONLY_SHARE: users or {"": {"password": os.urandom(16).hex()}}}
     for name in accounts:
@@ -117,8 +122,8 @@ def make_app(root: Path, accounts: dict[str, str]) -> WsgiDAVApp:
 class Archive:
     """The application with its log, made anew when the accounts change."""
 
-    def __init__(self, root: Path, accounts: Path, log: Path) -> None:
-        self._root, self._accounts, self._log = root, accounts, log
+    def __init__(self, root: Path, accounts: Path, log: Path, examples: Path | None = None) -> None:
+        self._root, self._accounts, self._log, self._examples = root, accounts, log, examples
         self._lock = threading.Lock()
         self._seen = -1
         self._app: Any = None
@@ -135,22 +140,25 @@ class Archive:
             return start_response(line, headers, *rest)
 
         body = self._current()(environ, started)
-        sent = 0
+        sent, last = 0, b""
         try:
-            for piece in body:
-                sent += len(piece)
-                yield piece
+            for piece in body if environ["REQUEST_METHOD"] != "HEAD" else ():
+                if last:
+                    yield last
+                last, sent = piece, sent + len(piece)
         finally:
             if hasattr(body, "close"):
                 body.close()
             head = sum(len(name) + len(str(value)) + 4 for name, value in heads) + len(status[0] if status else "") + 11
             self._write(environ, status[0] if status else "500", sent + head)
+        if last:  # only now, so that whoever has the whole answer finds its line in the log
+            yield last
 
     def _current(self) -> Any:
         with self._lock:
             changed = self._accounts.stat().st_mtime_ns
             if changed != self._seen:
-                self._app = make_app(self._root, read_accounts(self._accounts))
+                self._app = make_app(self._root, read_accounts(self._accounts), self._examples)
                 self._seen = changed
             return self._app
 
@@ -198,10 +206,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="where the results lie")
     parser.add_argument("--accounts", type=Path, required=True, help='JSON {"user": "password"}, kept 0600')
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--examples", type=Path, help="another folder to show, read-only, than sasdata's")
     given = parser.parse_args(words)
     os.umask(0o077)
     given.root.mkdir(parents=True, exist_ok=True)
-    server = make_server(given.host, given.port, Archive(given.root, given.accounts, given.log))
+    server = make_server(given.host, given.port, Archive(given.root, given.accounts, given.log, given.examples))
     try:
         server.prepare()
     except OSError as error:

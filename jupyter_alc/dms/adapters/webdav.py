@@ -120,8 +120,16 @@ class WebdavAdapter:
     async def mkdir(self, path: str) -> None:
         """MKCOL."""
         async with self._ask("MKCOL", path, folder=True, fine={201, 405}) as answer:
-            if answer.status == 405:
-                raise Exists(f"{path} is there already.", next_step="Use it, or choose another name.")
+            refused = answer.status == 405
+        if refused:  # said of a folder that is there, and by a server that makes none
+            await self._must_be_missing(path)
+
+    async def _must_be_missing(self, path: str) -> None:
+        try:
+            await self.info(path)
+        except FileNotThere:
+            raise error_of(405, "MKCOL", path) from None
+        raise Exists(f"{path} is there already.", next_step="Use it, or choose another name.")
 
     async def delete(self, path: str, *, folder: bool) -> None:
         """DELETE; a folder is listed first, since WebDAV would take everything in it along."""

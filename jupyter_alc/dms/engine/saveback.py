@@ -218,8 +218,7 @@ class SaveBack:
             self._pause(file, error if isinstance(error, AlcError) else None, self._back_off(file))
             return
         name = file.path
-        stamp = self._clock.now().strftime("%Y%m%dT%H%M%S")
-        beside = f"{name}.conflict-{slug(self._user)}-{stamp}"
+        beside = self._staging.beside(file.dataset, f"{name}.conflict-{slug(self._user)}")
         self._staging.move(file, FileState.CONFLICT)
         self._staging.place(file, beside, None)
         self._staging.notice(file.dataset, name, beside)

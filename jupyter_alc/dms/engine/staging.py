@@ -5,6 +5,7 @@ Data is made durable before its row says so, and a row before success is reporte
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE TABLE IF NOT EXISTS leftovers (dataset TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notices (dataset TEXT NOT NULL, path TEXT NOT NULL, beside TEXT NOT NULL, at REAL NOT NULL);
 """
+_COLUMNS: Final = ("path", "state", "size", "base", "synced", "changed", "tries", "problem", "offered")
+_SAVE: Final = f"""
+INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{one} = excluded.{one}" for one in _COLUMNS)}"""  # noqa: S608
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +101,7 @@ class Staging:
         self._connection = _open_rows(folder / "queue.sqlite")
         self._lock = threading.RLock()
         self._files: dict[tuple[str, str], StagedFile] = {}
+        self._given: set[str] = set()
         self._pick_up()
 
     def get(self, dataset: str, path: str) -> StagedFile | None:
@@ -222,6 +228,15 @@ class Staging:
             os.close(file.descriptor)
             file.descriptor = -1
 
+    def beside(self, dataset: str, start: str) -> str:
+        """A path `<start>-<time>` where nothing is staged, though two are wanted within one second."""
+        path = f"{start}-{self._clock.now():%Y%m%dT%H%M%S}"
+        numbered = (f"{path}-{number}" for number in itertools.count(2))
+        while (dataset, path) in self._files or path in self._given:
+            path = next(numbered)
+        self._given.add(path)
+        return path
+
     def leave_over(self, file: StagedFile) -> None:
         """Note that a hidden upload may lie in the archive and is to be removed when possible."""
         with self._rows() as rows:
@@ -284,11 +299,14 @@ class Staging:
         self.release(file)
 
     def _save(self, file: StagedFile) -> None:
+        """Write the row of a file that is still ours; two rows for one path are an error, never a silent loss."""
+        if file.gone:
+            return
         problem = json.dumps(file.problem) if file.problem else None
         row = (file.id, file.dataset, file.path, str(file.state), file.size, file.base, int(file.synced), file.changed)
         with self._rows() as rows:
             rows.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                _SAVE,
                 (*row, file.tries, problem, file.offered),
             )
 
@@ -316,8 +334,8 @@ class Staging:
         """It was open when the daemon ended: whole if it was synced, else set apart under a name that says so."""
         self._move(file, FileState.STAGED)
         if not file.synced:
-            stamp = self._clock.now().strftime("%Y%m%dT%H%M%S")
-            file.path, file.base, file.synced = f"{file.path}.unfinished-{stamp}", None, True
+            file.path = self.beside(file.dataset, f"{file.path}.unfinished")
+            file.base, file.synced, file.offered = None, True, ""
 
     def _from_row(self, row: tuple[Any, ...]) -> StagedFile | None:
         number, dataset, path, state, _, base, synced, changed, tries, problem, offered = row
