@@ -80,6 +80,9 @@ async def wait_for_lock(path: Path, stop: asyncio.Event) -> IO[str] | None:
 
 async def serve(given: argparse.Namespace, parent: int) -> int:
     """Serve until a signal comes or the parent is gone; return the exit code."""
+    types = read_machine_types(given.machine_types) if given.machine_types else DEFAULT_TYPES
+    if not given.hub_api:
+        raise BadInput("No Hub to ask about tokens.", next_step="Set JUPYTERHUB_API_URL.", field="hub_api")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,9 +91,6 @@ async def serve(given: argparse.Namespace, parent: int) -> int:
     lock = await wait_for_lock(folder / "keeper.lock", stop)
     if lock is None:
         return 0
-    types = read_machine_types(given.machine_types) if given.machine_types else DEFAULT_TYPES
-    if not given.hub_api:
-        raise BadInput("No Hub to ask about tokens.", next_step="Set JUPYTERHUB_API_URL.", field="hub_api")
     service = Service(
         store_path=folder / "vmm.sqlite",
         cloud=open_cloud(given.launcher),
