@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
+import yaml
 from aiohttp import web
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
+DESCRIPTION = yaml.safe_load((TOP / "jupyter_alc" / "server" / "openapi.yaml").read_text())
 TOKEN = "a-token-for-tests"
+
+
+def as_described(told: Any, name: str) -> None:
+    """Check `told` against a schema of the description."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
+    jsonschema.Draft202012Validator(schema).validate(told)
 
 
 def free_port() -> int:

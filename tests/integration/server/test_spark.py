@@ -13,7 +13,7 @@ import pytest
 from jupyter_alc.core.settings import Places
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo.clusters import Clusters
-from tests.integration.server.conftest import Running, jupyter_environment, start_server, stop_server
+from tests.integration.server.conftest import Running, as_described, jupyter_environment, start_server, stop_server
 from tests.integration.server.test_kernel import Kernel
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
@@ -83,6 +83,7 @@ def test_a_cluster_lives_through_a_kernel_and_goes_when_asked(real_server: Runni
     assert not bars or bars[-1].endswith("the cell failed")
 
     cluster = real_server.alc("GET", "piezo/clusters").json["clusters"][0]
+    as_described(cluster, "Cluster")
     assert (cluster["name"], cluster["state"]) == ("mine", "ready")
     for page in PAGES:
         answer = real_server.alc("GET", f"piezo/clusters/{cluster['id']}/ui/{page}")

@@ -11,16 +11,10 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-# the whole `alc` has other verbs too; here are those that ask the user's server
 PROGRAM = """
-import argparse, sys
-from jupyter_alc.cli import dms, piezo, vmm
-parser = argparse.ArgumentParser("alc")
-verbs = parser.add_subparsers(required=True)
-for part in (dms, piezo, vmm):
-    part.add_parser(verbs)
-asked = parser.parse_args()
-sys.exit(asked.run(asked))
+import sys
+from jupyter_alc.cli import main
+sys.exit(main())
 """
 
 
