@@ -142,7 +142,9 @@ class Archive:
         body = self._current()(environ, started)
         sent, last = 0, b""
         try:
-            for piece in body if environ["REQUEST_METHOD"] != "HEAD" else ():
+            for piece in body:
+                if environ["REQUEST_METHOD"] == "HEAD":
+                    continue  # the library gives its error pages a body even then
                 if last:
                     yield last
                 last, sent = piece, sent + len(piece)

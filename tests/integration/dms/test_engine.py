@@ -103,7 +103,9 @@ async def test_r2_the_proof_of_a_spawn_moves_at_most_256_kib(engine, archive):
     await engine.read(handle, 0, 4096)
     await engine.close(handle)
     gets = [one for one in since(archive, before) if one["method"] == "GET"]
-    assert [one["range"] for one in gets] == ["bytes=0-262143"]
+    assert len(gets) == 1
+    assert gets[0]["range"].startswith("bytes=0-")
+    assert gets[0]["bytes_sent"] <= 256 * 1024
 
 
 async def test_r2_a_small_file_comes_whole_and_once(engine, archive):
