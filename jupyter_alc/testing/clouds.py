@@ -5,6 +5,9 @@ class TestMyCloud(CloudContract):
     def cloud(self): ...
 """
 
+# ruff: noqa: D102
+# a test's name is its sentence
+
 from __future__ import annotations
 
 import threading

@@ -10,8 +10,8 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 DAEMON: Final = "jupyter_alc.dms.daemon"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+_PATIENCE_SECONDS, _AGAIN_SECONDS = 10.0, 0.5
 _LONGEST_LINE: Final = 1 << 20
 
 
@@ -143,16 +144,30 @@ class Data:
                 await self._end_process()
 
     async def prove(self) -> list[dict[str, Any]]:
-        """Read every dataset as the person; returns what was read. Raises `Unavailable` naming the one that failed."""
+        """Read every dataset as the person; returns what was read. Raises `Unavailable` naming the one that failed.
+
+        An archive that was away a moment ago is given some seconds: the mount refuses at once until it has asked anew.
+        """
         if not self.claim.datasets:
             return []
+        until = time.monotonic() + min(_PATIENCE_SECONDS, self.claim.deadline("proof") / 2)
+        while True:
+            try:
+                return await self._prove_once()
+            except TooLate:
+                raise
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _prove_once(self) -> list[dict[str, Any]]:
         told = {"mount": str(self.claim.mount), "datasets": [str(one["id"]) for one in self.claim.datasets]}
-        who, script = self.claim.person, Path(proof.__file__)
         ids: dict[str, Any] = {}
         if self.machine.isolated:
-            ids = {"user": who.uid, "group": who.gid, "extra_groups": []}
+            ids = {"user": self.claim.person.uid, "group": self.claim.person.gid, "extra_groups": []}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(script)),
+            *(sys.executable, "-I", "-S", proof.__file__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd="/",
@@ -160,21 +175,17 @@ class Data:
             **ids,
         )
         try:
-            said, _ = await asyncio.wait_for(
-                process.communicate(json.dumps(told).encode()), self.claim.deadline("proof")
-            )
-        except TimeoutError as error:
-            process.kill()
-            raise TooLate(
-                "Your data could not be read in time.", next_step="Start again; the archive may be slow."
-            ) from error
+            work = process.communicate(json.dumps(told).encode())
+            said, _ = await asyncio.wait_for(work, self.claim.deadline("proof"))
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise _too_slow() from None
         answer = json.loads(said or b"{}")
         if process.returncode != 0:
-            name = answer.get("failed", "one of your datasets")
-            reason = answer.get("reason", "no answer")
-            raise Unavailable(
-                f"{name} could not be read: {reason}.", next_step="Start again, or choose without this dataset."
-            )
+            name, reason = answer.get("failed", "one of your datasets"), answer.get("reason", "no answer")
+            cure = "Start again, or choose without this dataset."
+            raise Unavailable(f"{name} could not be read: {reason}.", next_step=cure)
         return list(answer["proved"])
 
     async def flush(self, deadline_seconds: float) -> list[dict[str, Any]]:
@@ -226,6 +237,10 @@ async def _drain(stream: asyncio.StreamReader) -> None:
     with contextlib.suppress(ValueError):
         while await stream.readline():
             pass
+
+
+def _too_slow() -> AlcError:
+    return TooLate("Your data could not be read in time.", next_step="Start again; the archive may be slow.")
 
 
 def _no_word() -> AlcError:

@@ -86,10 +86,15 @@ class Host:
         noted = json.loads((self.state / "machines" / machine["key"] / "machine.json").read_text())
         join = "".join(f"echo $$ > {group}/cgroup.procs; " for group in noted["cgroups"])
         who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"] if uid else []
+        words = ["nsenter", "-t", str(machine["pid"]), "-m", "-p", "-n", "-u", "-i", *who, "/bin/bash", "-c", script]
         done = subprocess.run(
-            ["/bin/sh", "-c", f'{join}exec "$@"', "sh", "nsenter", "-t", str(machine["pid"]), "-m", "-p", "-n", "-u", "-i", *who, "/bin/bash", "-c", script],
-            capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/usr/sbin", "HOME": "/"},
-        )  # fmt: skip
+            ["/bin/sh", "-c", f'{join}exec "$@"', "sh", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={"PATH": "/usr/bin:/usr/sbin", "HOME": "/"},
+        )
         return done.stdout + done.stderr
 
     def log(self, key: str) -> str:
@@ -105,7 +110,7 @@ class Host:
 
 @dataclass
 class Vmm:
-    """The agent's REST, with the orders a test gives and the reports it got; and the Hub's two routes a server needs."""
+    """The agent's REST, with the orders a test gives and the reports it got; and the Hub's routes a server needs."""
 
     url: str
     token: str = "once-only"
@@ -235,3 +240,18 @@ def until(check: Any, seconds: float = 20) -> Any:
         assert time.monotonic() < end, "it never became true"
         time.sleep(0.05)
     return got
+
+
+async def soon(check: Any, seconds: float = 30) -> Any:
+    """Wait until `check()` is true, while the VMM of this process goes on answering."""
+    end = time.monotonic() + seconds
+    while not (got := await asyncio.to_thread(check)):
+        assert time.monotonic() < end, "it never became true"
+        await asyncio.sleep(0.1)
+    return got
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port nobody has now."""
+    with socket.create_server((address, 0)) as probe:
+        return int(probe.getsockname()[1])

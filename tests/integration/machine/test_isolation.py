@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from machine_world import ADA, ADA_DMS, BRAHE, ROOT, Host, until
+from machine_world import ADA, ADA_DMS, BRAHE, ROOT, Host, free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,16 +56,11 @@ def _serve(stack: contextlib.ExitStack, address: str, port: int = 0) -> int:
     return int(server.getsockname()[1])
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def two() -> Iterator[Two]:
     folder = Path(tempfile.mkdtemp(prefix="alct-", dir="/tmp"))
     folder.chmod(0o755)
-    wanted = _free_port()
+    wanted = free_port()
     host = Host(folder, ports=(wanted,))
     told = host.start()
     with contextlib.ExitStack() as stack:
@@ -99,13 +93,13 @@ def test_she_finds_nothing_of_the_host_in_any_folder(two: Two) -> None:
 
 
 def test_top_folder_holds_what_programs_need_and_no_more(two: Two) -> None:
-    expected = set("bin dev etc home lib opt proc root run sbin srv tmp usr var".split())
+    expected = {"bin", "dev", "etc", "home", "lib", "opt", "proc", "root", "run", "sbin", "srv", "tmp", "usr", "var"}
     optional = {"lib32", "lib64", "libx32"}
     assert set(two.as_ada("ls /").split()) - optional == expected
 
 
 def test_etc_knows_no_host_account_and_no_private_key(two: Two) -> None:
-    assert set(line.split(":")[0] for line in two.as_ada("cat /etc/passwd").splitlines()) == {"root", "nobody"}
+    assert {line.split(":")[0] for line in two.as_ada("cat /etc/passwd").splitlines()} == {"root", "nobody"}
     assert not two.as_ada("find /etc -name '*.key' -o -name private -o -name shadow -o -name 'machine-id'").strip()
 
 
@@ -263,4 +257,4 @@ def test_a_program_for_the_hub_runs_on_the_hosts_network_with_no_rights_at_all(t
     assert said.startswith("52000\n")
     assert said.count("0000000000000000") == 2
     assert "NoNewPrivs:\t1" in said
-    until(lambda: not os.path.exists(f"/proc/{running.init}"))
+    until(lambda: not Path(f"/proc/{running.init}").exists())

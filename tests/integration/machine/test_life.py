@@ -114,38 +114,3 @@ def test_a_second_launcher_on_the_same_socket_says_so(host: Host) -> None:
     assert again.process.wait(10) == 1
     assert again.process.stdout
     again.process.stdout.close()
-
-
-@pytest.mark.parametrize(
-    ("told", "field"),
-    [
-        ({"verb": "make", "key": "../x"}, ""),
-        ({"verb": "make", "key": "../x", "type": "t", "cores": 1, "memory_bytes": 10**9, "environment": "spark", "user_data": {}}, "key"),
-        ({"verb": "make", "key": "k", "type": "t", "cores": -1, "memory_bytes": 10**9, "environment": "spark", "user_data": {}}, "cores"),
-        ({"verb": "make", "key": "k", "type": "t", "cores": 1, "memory_bytes": 1, "environment": "spark", "user_data": {}}, "memory_bytes"),
-        ({"verb": "make", "key": "k", "type": "t", "cores": 1, "memory_bytes": 10**9, "environment": "../../etc", "user_data": {}}, "environment"),
-        ({"verb": "attach", "key": "k", "volume": "home", "person": "ada", "uid": 0, "at": "/home/ada"}, "uid"),
-        ({"verb": "attach", "key": "k", "volume": "home", "person": "ada", "uid": 53000, "at": "/etc"}, "at"),
-        ({"verb": "attach", "key": "k", "volume": "home", "person": "ada", "uid": 53000, "at": "/home/ada/../x"}, "at"),
-        ({"verb": "attach", "key": "k", "volume": "../x", "person": "ada", "uid": 53000, "at": "/home/ada"}, "volume"),
-        ({"verb": "attach", "key": "k", "volume": "home", "person": "a\0b", "uid": 53000, "at": "/home/ada"}, "person"),
-        ({"verb": "end", "key": "machine-one\n"}, "key"),
-        ({"verb": "shell"}, "verb"),
-        ({"verb": "list", "more": 1}, "verb"),
-    ],
-)  # fmt: skip
-def test_what_the_launcher_does_not_understand_it_refuses_by_name(told: dict[str, Any], field: str) -> None:
-    """The same reading that the socket does, without a machine."""
-    from jupyter_alc.core.clock import SystemClock
-    from jupyter_alc.core.errors import AlcError
-    from jupyter_alc.vmm.clouds.launcher import Launcher
-    from jupyter_alc.vmm.clouds.plain import Plain
-    from jupyter_alc.vmm.clouds.records import Records
-
-    nowhere = Path("/nonexistent")
-    maker = Plain(state=nowhere, environments=nowhere, run=nowhere, uids=range(53000, 65000))
-    launcher = Launcher(Records(nowhere), maker, SystemClock())
-    with pytest.raises(AlcError) as refused:
-        launcher.answer(told)
-    assert refused.value.field == field
-    assert refused.value.next_step
