@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import zstandard
 
 from jupyter_alc.core.settings import Places
 from jupyter_alc.core.states import ClusterState
@@ -32,6 +33,7 @@ class Ground:
 
     backend: StandaloneBackend
     clusters: Clusters
+    state: Path
 
     def start(self, cluster_id: str, **options: Any) -> Cluster:
         run(self.clusters.create(cluster_id, options))
@@ -44,6 +46,24 @@ class Ground:
         assert processes.marked(cluster_id) == []
         return found
 
+    def folder(self, cluster: Cluster) -> Path:
+        return self.state / "clusters" / cluster.id
+
+    def events(self, cluster: Cluster) -> str:
+        """The text of the cluster's event log, as far as it is written."""
+        text = bytearray()
+        for log in sorted((self.folder(cluster) / "events").rglob("events_*")):
+            with (
+                log.open("rb") as file,
+                zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader,
+            ):
+                try:
+                    while block := reader.read(65536):
+                        text += block
+                except zstandard.ZstdError:
+                    pass  # the log of a living cluster is not closed
+        return text.decode(errors="replace")
+
     def clear(self) -> None:
         for each in run(self.clusters.list()):
             if each.state is not ClusterState.GONE:
@@ -55,7 +75,7 @@ def make_ground(folder: Path, **more: str) -> Ground:
     environment = {**os.environ, "ALC_DMS_SOCKET": DMS_SOCKET, "JUPYTERHUB_API_TOKEN": "a-token-of-the-hub", **more}
     places = Places(state=folder / "state", cache=folder / "cache", run=folder / "run")
     backend = StandaloneBackend(places, environment)
-    return Ground(backend, Clusters(backend=backend))
+    return Ground(backend, Clusters(backend=backend), places.state)
 
 
 @pytest.fixture(scope="session")

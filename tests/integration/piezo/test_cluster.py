@@ -18,7 +18,7 @@ from jupyter_alc.core.errors import Denied, Unavailable
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import processes, sockets
 from jupyter_alc.piezo.frameworks.spark import SparkFramework
-from jupyter_alc.testing.backends import find, run, wait_for
+from jupyter_alc.testing.backends import find, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +30,6 @@ Ground = Any  # see conftest.py
 DMS_SOCKET = "/run/alc/dms/some.sock"
 
 pytestmark = [pytest.mark.integration, pytest.mark.spark, pytest.mark.timeout(300)]
-
-
-def folder_of(ground: Ground, cluster: Cluster) -> Path:
-    return Path(cluster.record.socket).parents[2] / "state/clusters" / cluster.id
 
 
 def token_of(connection: dict[str, str]) -> str:
@@ -167,7 +163,7 @@ def test_the_connect_port_is_ours_on_both_loopback_addresses(connection: dict[st
 
 
 def test_no_secret_is_in_any_command_line(ground: Ground, cluster: Cluster, connection: dict[str, str], spark: Any):
-    secrets = [token_of(connection).encode(), secret_of(folder_of(ground, cluster)).encode()]
+    secrets = [token_of(connection).encode(), secret_of(ground.folder(cluster)).encode()]
     pids = processes.marked(cluster.id)
     assert {"master", "worker", "connect", "executor"} <= {role(pid) for pid in pids}
     for entry in Path("/proc").iterdir():
@@ -182,34 +178,20 @@ def test_no_secret_is_in_any_command_line(ground: Ground, cluster: Cluster, conn
 def test_no_secret_is_on_the_ui_in_the_event_log_or_in_a_log(
     ground: Ground, cluster: Cluster, connection: dict[str, str], spark: Any
 ):
-    folder = folder_of(ground, cluster)
+    folder = ground.folder(cluster)
     secrets = [token_of(connection), secret_of(folder)]
     ui = connection["ui_url"]
     application = json.loads(ask(f"{ui}/api/v1/applications"))[0]["id"]
     told = [ask(f"{ui}/environment/"), ask(f"{ui}/api/v1/applications/{application}/environment")]
     told += [each.read_text(errors="replace") for each in (folder / "logs").iterdir()]
-    for events in (folder / "events").rglob("events_*"):
-        told.append(unpacked(events))
+    told.append(ground.events(cluster))
     assert any("SparkListenerEnvironmentUpdate" in text for text in told)
     assert not [secret for secret in secrets for text in told if secret in text]
     assert spark.conf.get("spark.connect.authenticate.token", "none") == "none"
 
 
-def unpacked(events: Path) -> str:
-    import zstandard
-
-    text = bytearray()
-    with events.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader:
-        try:
-            while block := reader.read(65536):
-                text += block
-        except zstandard.ZstdError:
-            pass  # the log of a living cluster is not closed
-    return text.decode(errors="replace")
-
-
 def test_the_folder_is_for_its_owner_alone(ground: Ground, cluster: Cluster):
-    folder = folder_of(ground, cluster)
+    folder = ground.folder(cluster)
     assert folder.stat().st_mode & 0o077 == 0
     assert Path(cluster.record.socket).stat().st_mode & 0o077 == 0
     inside = [*(folder / "conf").iterdir(), *(folder / "logs").iterdir(), folder / "conf"]
@@ -323,7 +305,7 @@ def test_a_worker_that_dies_is_started_again(ground: Ground, cluster: Cluster, s
 def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_look_says_lost(own_ground: Callable[..., Ground]):
     ground = own_ground()
     cluster = ground.start("orphaned", cores_per_worker=1, memory_per_worker="512m")
-    [supervisor] = [pid for pid in all_pids() if cmdline(pid)[-2:-1] == [str(folder_of(ground, cluster))]]
+    [supervisor] = [pid for pid in all_pids() if cmdline(pid)[-2:-1] == [str(ground.folder(cluster))]]
     assert len(processes.marked(cluster.id)) >= 4
     os.kill(supervisor, signal.SIGKILL)
     until = time.monotonic() + 30
@@ -332,7 +314,7 @@ def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_look_says_lost(
         time.sleep(0.2)
     gone = find(ground.backend, cluster.id)
     assert (gone.state, gone.record.ending) == (ClusterState.GONE, "lost")
-    assert not (folder_of(ground, cluster) / "conf").exists()
+    assert not (ground.folder(cluster) / "conf").exists()
     assert [each.id for each in run(ground.clusters.list())] == [
         cluster.id
     ]  # told for a while, because nobody asked for it
@@ -393,16 +375,3 @@ def test_a_living_query_keeps_a_lease_and_a_vanished_client_does_not(own_ground:
     gone = ground.gone(cluster.id, seconds=60)
     assert gone.record.ending == "lease"
     print(f"\nnothing left {time.monotonic() - vanished:.1f} s after the client vanished, lease 4 s")
-
-
-def test_zz_stopping_closes_the_event_log_and_leaves_nothing(ground: Ground, cluster: Cluster, spark: Any):
-    spark.stop()
-    assert run(ground.clusters.stop(cluster.id)).state is ClusterState.STOPPING
-    gone = ground.gone(cluster.id)
-    assert (gone.record.ending, gone.state) == ("stopped", ClusterState.GONE)
-    folder = folder_of(ground, cluster)
-    assert {each.name for each in folder.iterdir()} == {"cluster.json", "lock", "logs", "events"}
-    assert "SparkListenerApplicationEnd" in "".join(unpacked(each) for each in (folder / "events").rglob("events_*"))
-    assert not Path(cluster.record.socket).exists()
-    assert run(ground.clusters.list()) == []
-    assert wait_for(ground.backend, cluster.id, ClusterState.GONE, seconds=1)
