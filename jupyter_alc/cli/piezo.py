@@ -24,9 +24,7 @@ def add_parser(subparsers: Any) -> None:
     told = "your Spark clusters: start, status, stop"
     parser = subparsers.add_parser("piezo", help=told, description="Your Spark clusters on this machine.")
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
-    start = add_verb(
-        verbs, "start", "start a cluster, or find the one of that name; wait until it is ready", _start
-    )
+    start = add_verb(verbs, "start", "start a cluster, or find the one of that name; wait until it is ready", _start)
     start.add_argument("--workers", type=int, help="how many workers")
     start.add_argument("--cores", type=int, help="cores of each worker")
     start.add_argument("--memory", help="memory of each worker with its unit, such as 1g")

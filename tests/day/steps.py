@@ -293,13 +293,12 @@ class Day:
         self.ada.open_form()
         told.figures["ready_after"] = self._wait_for_pools()
         self.ada.look("form-again")
-        keys = [one["key"] for one in self.system.machines()]
-        require(self.first_machine not in keys, "her machine is still there")
+        self._wait_until_gone(self.first_machine)
 
     def _leave_traces(self) -> None:
         """Change a setting and add a cell, to find them again."""
         self.ada.menu("Settings", "Theme", "JupyterLab Dark")
-        self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", timeout=PATIENCE)
+        self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached", timeout=PATIENCE)
         self.ada.open_panel()
         self.ada.look("panel-dark")
         self.ada.page.wait_for_timeout(1500)
@@ -312,6 +311,13 @@ class Day:
                 return
             require(time.monotonic() < until, f"her machine was not given back: {states}")
             time.sleep(0.5)
+
+    def _wait_until_gone(self, machine: str, seconds: float = 60) -> None:
+        until = time.monotonic() + seconds
+        while machine in (states := {one["key"]: one["state"] for one in self.system.machines()}):
+            require(states[machine] not in ("ready", "claimed", "in-use"), f"her machine is {states[machine]} again")
+            require(time.monotonic() < until, f"her machine is still {states[machine]}")
+            time.sleep(0.3)
 
     def _check_results(self) -> dict[str, Any]:
         """Compare what the archive holds with what the manifest promised, and the science with what is known."""
@@ -348,7 +354,7 @@ class Day:
         told.figures["click_to_lab_seconds"] = round(time.monotonic() - before, 2)
         cells = self._notebook_cells()
         require(any(cell["outputs"] for cell in cells), "her notebook lost its outputs")
-        self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", timeout=PATIENCE)
+        self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached", timeout=PATIENCE)
         require(self.system.allocations("ada")[0]["machine"] != self.first_machine, "an old machine was given again")
         listing = self.ada.get("api/contents/data/results?content=1")["content"]
         require(
