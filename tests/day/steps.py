@@ -109,7 +109,7 @@ class Day:
         self.log_mark = self.system.archive.mark()
         self.clicked = time.monotonic()
         self.ada.start()
-        self.ada.page.wait_for_timeout(250)
+        self.ada.page.wait_for_timeout(700)
         self.ada.look("progress")
         self.ada.wait_for_lab()
         told.figures["click_to_lab_seconds"] = round(time.monotonic() - self.clicked, 2)
@@ -155,7 +155,7 @@ class Day:
         told.figures["notebook_seconds"] = round(time.monotonic() - started, 1)
         self._save()
         self._require_no_cell_failed()
-        page.wait_for_timeout(500)
+        self._show_a_plot()
         self.ada.look("notebook")
         asked = self.system.archive.since(self.notebook_mark)
         told.figures["bytes_moved"] = moved(asked, "GET")
@@ -172,6 +172,18 @@ class Day:
         for _ in range(80):
             page.keyboard.press("ArrowDown")
         page.wait_for_timeout(300)
+
+    def _show_a_plot(self) -> None:
+        """Go up from the last cell until a plot is in sight; Lab draws only the cells near the screen."""
+        page = self.ada.page
+        for _ in range(20):
+            page.keyboard.press("ArrowUp")
+            page.wait_for_timeout(100)
+            plots = page.locator(".jp-NotebookPanel .jp-OutputArea img")
+            if plots.count():
+                plots.first.scroll_into_view_if_needed()
+                page.wait_for_timeout(500)
+                return
 
     def _save(self) -> None:
         self.ada.page.keyboard.press("Control+s")
@@ -194,6 +206,7 @@ class Day:
         panel = page.locator("[id='jupyter-alc:panel']")
         for words in ("General", "sans-examples", "results", "ready"):
             expect(panel).to_contain_text(words, timeout=PATIENCE)
+        self._show_a_plot()
         self.ada.look("panel")
         clusters = self.ada.get("jupyter-alc/v1/piezo/clusters")["clusters"]
         live = [one for one in clusters if one["state"] == "ready"]
@@ -299,9 +312,9 @@ class Day:
         """Change a setting and add a cell, to find them again."""
         self.ada.menu("Settings", "Theme", "JupyterLab Dark")
         self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached", timeout=PATIENCE)
+        self.ada.page.wait_for_timeout(3000)
         self.ada.open_panel()
         self.ada.look("panel-dark")
-        self.ada.page.wait_for_timeout(1500)
 
     def _wait_until_released(self, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
