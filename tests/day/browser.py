@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -172,9 +174,11 @@ class Person:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start Chromium and end it."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+    """Start Chromium with a home of its own, which goes with it, and end it."""
+    with TemporaryDirectory(prefix="alc-browser-", ignore_cleanup_errors=True) as home, sync_playwright() as playwright:
+        kept = {name: word for name, word in os.environ.items() if not name.startswith("XDG_")}
+        environment: dict[str, str | float | bool] = {**kept, "HOME": home}
+        running = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS, env=environment)
         try:
             yield running
         finally:
