@@ -58,8 +58,8 @@ class Report:
             yield step
             step.ok = True
         except Exception as error:
-            name = "" if isinstance(error, NotTrue) else f"{type(error).__name__}: "
-            step.problem = f"{name}{error}"[:2000]
+            kind = "" if isinstance(error, NotTrue) else f"{type(error).__name__}: "
+            step.problem = f"{kind}{error}"[:2000]
             raise
         finally:
             step.seconds = round(time.monotonic() - started, 2)
