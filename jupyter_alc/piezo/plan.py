@@ -32,6 +32,8 @@ INHERITED: Final = (
     DMS_SOCKET_VARIABLE,
     "ALC_CATALOGUE",
     "ALC_CACHE",
+    "ALC_MACHINE_KEY",  # by these two a machine without a sandbox finds, at its end, what was started on it
+    "ALC_ALLOCATION",
 )
 
 # what Spark's own starter passes to Java 17, without the incubating vector module, which would cost start time
