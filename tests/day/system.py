@@ -169,11 +169,12 @@ class Traces:
         if self._thread is not None:
             self._thread.join()
         seen = self.machines.values()
+        named = [one for one in seen if one["namespace"]]  # without root machines have no network of their own
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         found = {
             "mounts": [one for one in mounts if str(self.state) in one],
-            "namespaces": [one["namespace"] for one in seen if (Path("/run/netns") / one["namespace"]).exists()],
-            "links": [one["host_end"] for one in seen if (Path("/sys/class/net") / one["host_end"]).exists()],
+            "namespaces": [one["namespace"] for one in named if (Path("/run/netns") / one["namespace"]).exists()],
+            "links": [one["host_end"] for one in named if (Path("/sys/class/net") / one["host_end"]).exists()],
             "groups": [group for one in seen for group in one["cgroups"] if Path(group).exists()],
             "addresses": [one for one in _addresses() if one == service_address != "127.0.0.1"],
             "processes": _processes(self.state, [int(one["pid"] or 0) for one in seen]),
