@@ -10,6 +10,8 @@ from jupyter_alc.core.errors import BadInput
 
 _ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NOT_SLUG: Final = re.compile(r"[^a-z0-9]+")
+_DIGITS: Final = 16
+_HASHED: Final = re.compile(rf".*-[0-9a-f]{{{_DIGITS}}}", re.DOTALL)
 
 
 def identifier(text: object, field: str) -> str:
@@ -24,10 +26,21 @@ def identifier(text: object, field: str) -> str:
     return text
 
 
+def hashed(readable: str, name: str, limit: int = 32) -> str:
+    """Return `readable`, cut to fit, with a hash of `name`: 64 bits, so that nobody finds a second name for it."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{readable[: limit - _DIGITS - 1].strip('-') or 'x'}-{digest}"
+
+
+def looks_hashed(name: str) -> bool:
+    """Say whether `name` could be what `hashed` made of another name."""
+    return _HASHED.fullmatch(name) is not None
+
+
 def slug(name: str, limit: int = 32) -> str:
-    """Return a safe, collision-free short form of any person's name: readable part and, unless it is `name`, a hash."""
+    """Return a safe short form of any person's name, no two alike: the name itself, or a readable part and a hash.
+
+    A name that looks like such a form gets a hash of its own, so nobody can be called like another person's.
+    """
     short = _NOT_SLUG.sub("-", name.lower()).strip("-")[:limit].strip("-")
-    if short == name and short:
-        return short
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{short[: limit - 9].strip('-') or 'x'}-{digest}"
+    return short if short == name and short and not looks_hashed(name) else hashed(short, name, limit)

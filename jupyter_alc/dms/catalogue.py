@@ -10,7 +10,7 @@ import yaml
 
 from jupyter_alc.core.dataset import Access, Dataset, MountedDataset
 from jupyter_alc.core.errors import AlcError, BadFile, NotFound
-from jupyter_alc.core.names import slug
+from jupyter_alc.core.names import looks_hashed, slug
 from jupyter_alc.dms.adapters.opening import known_adapters
 
 if TYPE_CHECKING:
@@ -226,4 +226,4 @@ _READERS: Final[Mapping[str, Callable[[_Spot, str], Any]]] = {
 def url_part(user: str) -> str:
     """A user's name as one part of an address: itself where that is safe, else its collision-free short form."""
     safe = all(one.isascii() and (one.isalnum() or one in "-_@") for one in user)
-    return user if user and safe else slug(user)
+    return user if user and safe and not looks_hashed(user) else slug(user)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jupyter_alc.core.names import slug
+from jupyter_alc.core.names import hashed, slug
 
 FIRST_UID: Final = 53_000
 _SYSTEM: Final = frozenset(
     (
         *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
-        *("backup", "list", "irc", "gnats", "nobody", "dms", "alc", "messagebus", "sshd"),
+        *("backup", "list", "irc", "gnats", "nobody", "dms", "alc", "alc-dms", "messagebus", "sshd"),
         *("systemd-network", "systemd-resolve"),
     )
 )
@@ -23,7 +22,7 @@ def account_name(hub_name: str) -> str:
     """Return the name of the account for a Hub user: safe as a folder, never a system account's, no two alike."""
     short = slug(hub_name, 32)
     if short in _SYSTEM or short[0].isdigit():
-        return f"u-{short[:21]}-{hashlib.sha256(hub_name.encode()).hexdigest()[:8]}"
+        return hashed(f"u-{short}", hub_name)
     return short
 
 

@@ -103,6 +103,17 @@ def test_slugs_are_identifiers_and_two_people_never_share_one(one, other):
     assert one == other or slug(one) != slug(other)
 
 
+@given(st.text(max_size=40))
+def test_nobody_can_be_called_like_the_slug_of_another(name):
+    taken = slug(name)
+    assert taken == name or slug(taken) != taken
+
+
+def test_a_name_that_is_its_own_slug_stays_readable():
+    assert [slug(name) for name in ("ada", "ada-2", "ada-deadbeef")] == ["ada", "ada-2", "ada-deadbeef"]
+    assert slug("Ada").startswith("ada-")
+
+
 def test_a_writer_may_read_and_a_stranger_sees_nothing():
     dataset = Dataset(
         id="results", title="Results", adapter="webdav", url="u", readers=frozenset(), writers=frozenset({"ada"})

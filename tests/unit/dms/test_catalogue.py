@@ -126,3 +126,10 @@ def test_a_users_name_never_leaves_its_place_in_an_address(user):
 
 def test_a_plain_name_is_itself_in_an_address():
     assert url_part("ada") == "ada"
+
+
+@pytest.mark.parametrize("name", ["a.b", "ada/..", "Ada Byron"])
+def test_nobody_can_be_called_like_anothers_part_of_an_address(name):
+    taken = url_part(name)
+    assert url_part(taken) != taken
+    assert url_part("Ada") == "Ada"

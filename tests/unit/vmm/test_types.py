@@ -120,7 +120,14 @@ def test_accounts_are_safe_names_and_no_two_people_share_one(one: str, other: st
     assert one == other or name != account_name(other)
 
 
+@given(st.sampled_from(["Ada", "root", "7up", "a.b", "ada"]))
+def test_nobody_gets_anothers_account_by_being_called_like_it(one: str) -> None:
+    taken = account_name(one)
+    assert taken == one or account_name(taken) != taken
+
+
 def test_no_account_is_a_systems() -> None:
+    assert account_name("alc-dms") != "alc-dms"
     assert account_name("root") != "root"
     assert account_name("ada") == "ada"
     assert Person("ada", 2).uids(isolated=True)["uid"] == 53004
