@@ -3,7 +3,8 @@
 A machine has no default route and no route to any other machine. Should the host forward (we never switch that on), a
 rule on the host still drops whatever comes in from a machine and is not for the host itself. Where ports are given,
 policy rules inside the machine, which nothing in it may change, let only connections to these leave it; what answers
-from the port of the machine's own server may leave too.
+from the port of the machine's own server may leave too, but only to the ports the host calls out from: what listens on
+the host in earnest, a login or a database, is not among them.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ def _sysctl(interface: str, name: str, value: str, family: str = "ipv4") -> None
     path = Path("/proc/sys/net", family, "conf", interface, name)
     if path.exists():
         path.write_text(value)
+
+
+def _calling_ports() -> str:
+    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    return f"{first}-{last}"
 
 
 def host_addresses() -> dict[str, str]:
@@ -148,7 +154,8 @@ def _connect(link: Link, service: str, ports: tuple[int, ...]) -> None:
     for port in ports:
         _ip(*inside, "rule", "add", "to", service, "ipproto", "tcp", "dport", str(port), "lookup", _TABLE)
     if ports:
-        _ip(*inside, "rule", "add", "to", service, "ipproto", "tcp", "sport", str(SERVER_PORT), "lookup", _TABLE)
+        answers = ("sport", str(SERVER_PORT), "dport", _calling_ports())
+        _ip(*inside, "rule", "add", "to", service, "ipproto", "tcp", *answers, "lookup", _TABLE)
 
 
 def disconnect(link: Link) -> None:

@@ -30,6 +30,7 @@ class Two:
     open_port: int
     closed_port: int
     loopback_port: int
+    earnest_port: int
 
     def as_ada(self, script: str) -> str:
         return self.host.run_in(self.ada, script, uid=ADA)
@@ -56,6 +57,14 @@ def _serve(stack: contextlib.ExitStack, address: str, port: int = 0) -> int:
     return int(server.getsockname()[1])
 
 
+def _free_below_calling_ports(address: str) -> int:
+    """A port as logins and databases have it: below those the host calls out from."""
+    for port in range(20000, 30000):
+        with contextlib.suppress(OSError), socket.create_server((address, port)):
+            return port
+    raise AssertionError("no free port")
+
+
 @pytest.fixture(scope="module")
 def two() -> Iterator[Two]:
     folder = Path(tempfile.mkdtemp(prefix="alct-", dir="/tmp"))
@@ -73,6 +82,7 @@ def two() -> Iterator[Two]:
             open_port=_serve(stack, told["service_address"], wanted),
             closed_port=_serve(stack, told["service_address"]),
             loopback_port=_serve(stack, "127.0.0.1"),
+            earnest_port=_serve(stack, told["service_address"], _free_below_calling_ports(told["service_address"])),
         )
         for key, person, uid in (("machine-ada", "ada", ADA), ("machine-brahe", "brahe", BRAHE)):
             assert "path" in host.ask("attach", key=key, volume="home", person=person, uid=uid, at=f"/home/{person}")
@@ -149,6 +159,14 @@ def test_she_reaches_nothing_else(two: Two, place: str) -> None:
     said = two.reach(address, port)
     assert "welcome" not in said
     assert "refused" in said if place == "loopback" else "unreachable" in said
+
+
+def test_the_port_of_her_server_is_no_way_to_the_hosts_logins_and_databases(two: Two) -> None:
+    code = (
+        "import socket; print(socket.create_connection("
+        f"({two.host.told['service_address']!r}, {two.earnest_port}), timeout=3, source_address=('', 8888)).recv(9))"
+    )
+    assert "unreachable" in two.as_ada(f'/usr/bin/python3 -c "{code}" 2>&1 | tail -n 1')
 
 
 def _other_addresses() -> list[str]:
