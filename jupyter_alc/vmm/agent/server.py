@@ -186,7 +186,7 @@ class Server:
         async with aiohttp.ClientSession(timeout=limit) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                    async with session.get(url) as answer:
+                    async with session.get(url, allow_redirects=False) as answer:
                         if answer.status == 200:
                             return
                 await asyncio.sleep(0.05)
