@@ -11,12 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from jupyter_alc.core.errors import ArchiveUnreachable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jupyter_alc.dms.entry import Entry
 
 HIDDEN = ".alc-upload-"
+
+
+class AnsweredBadly(ArchiveUnreachable):
+    """The archive is there, but failed at this one request; nothing follows for other files."""
+
 
 Sent = Callable[[int], None]
 """Called with the bytes of an upload sent so far."""

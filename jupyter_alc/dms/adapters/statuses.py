@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere, NoSpace, VersionChanged
+from jupyter_alc.dms.adapters.interface import AnsweredBadly
 
 if TYPE_CHECKING:
     from jupyter_alc.core.errors import AlcError
+
+_AWAY: Final = frozenset({429, 502, 503, 504})
 
 
 def error_of(status: int, verb: str, path: str) -> AlcError:
@@ -25,4 +28,5 @@ def error_of(status: int, verb: str, path: str) -> AlcError:
         return Denied(f"The archive does not allow this with {where}.", next_step="Ask its owner for the right to.")
     if status in {413, 507}:
         return NoSpace(f"The archive has no room for {where}.", next_step="Remove something there, or ask for more.")
-    return ArchiveUnreachable(f"The archive answered with HTTP {status}.", next_step="Try again in a moment.")
+    kind = ArchiveUnreachable if status in _AWAY else AnsweredBadly
+    return kind(f"The archive answered with HTTP {status}.", next_step="Try again in a moment.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -11,7 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.dms.engine.blocks import LAYOUT, BlockFile
-from jupyter_alc.dms.engine.planner import BLOCK, Extent, block_extent, blocks_of
+from jupyter_alc.dms.engine.planner import Extent, block_extent, blocks_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,13 +70,10 @@ class Cache:
         if version is None:
             stem = self._top / key[:2] / key
             stem.parent.mkdir(exist_ok=True, mode=0o700)
+            self._row("INSERT OR IGNORE INTO versions VALUES (?, ?, ?, ?, 0)", key, dataset, ascii(path), token)
             version = CachedVersion(key, dataset, BlockFile(stem, size))
             self._closed_bytes -= self._closed.pop(key, ("", 0))[1]
             self._open[key] = version
-            with self._index:
-                self._index.execute(
-                    "INSERT OR IGNORE INTO versions VALUES (?, ?, ?, ?, 0)", (key, dataset, path, token)
-                )
         version.users += 1
         self._open.move_to_end(key)
         return version
@@ -88,9 +88,9 @@ class Cache:
         version.file.close()
         self._closed[version.key] = (version.dataset, version.stored)
         self._closed_bytes += version.stored
-        with self._index:
-            turn = "(SELECT coalesce(max(turn), 0) + 1 FROM versions)"
-            self._index.execute(f"UPDATE versions SET turn = {turn} WHERE key = ?", (version.key,))  # noqa: S608
+        turn = "(SELECT coalesce(max(turn), 0) + 1 FROM versions)"
+        with contextlib.suppress(OSError):  # its turn to go is then an older one
+            self._row(f"UPDATE versions SET turn = {turn} WHERE key = ?", version.key)  # noqa: S608
 
     def touch(self, version: CachedVersion) -> None:
         """Note a use."""
@@ -142,14 +142,29 @@ class Cache:
         key, (_, size) = self._closed.popitem(last=False)
         self._closed_bytes -= size
         self._remove(key)
-        with self._index:
-            self._index.execute("DELETE FROM versions WHERE key = ?", (key,))
+        with contextlib.suppress(OSError):  # a row without its files goes at the next start
+            self._row("DELETE FROM versions WHERE key = ?", key)
         return True
+
+    def make_room(self, size: int) -> bool:
+        """Evict until the disk has `size` bytes free: what was written goes before what can be fetched again."""
+        while self._free() < size:
+            if not (self._evict_closed() or self._evict_open()):
+                return False
+        return True
+
+    def _row(self, change: str, *values: str) -> None:
+        """One change of the index; `OSError` when the disk takes none."""
+        try:
+            with self._index:
+                self._index.execute(change, values)
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.ENOSPC, "the cache's index takes no more") from error
 
     def _evict_open(self) -> bool:
         for version in self._open.values():
-            here = [n for n in range(-(-version.file.size // BLOCK)) if version.file.has(n) and n not in version.busy]
-            for number in here[:_PUNCH_AT_ONCE]:
+            here = list(itertools.islice((n for n in version.file.here() if n not in version.busy), _PUNCH_AT_ONCE))
+            for number in here:
                 version.file.drop(number)
                 version.stored -= block_extent(number, version.file.size).size
             if here:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from jupyter_alc.dms.entry import Entry
 
 _PIECE: Final = 1024 * 1024
+_LONGEST_NAME_BYTES: Final = 200  # what is put beside it in a conflict needs a longer one
 
 
 class Changes:
@@ -176,7 +177,7 @@ class Changes:
                 await self._unlink_there(key, inner, needed=True)
             else:
                 with file.held():
-                    if file.base is not None:
+                    if file.may_be_there:
                         await self._unlink_there(key, inner, needed=False)
                     self._leave(file)
                     self._staging.drop(file)
@@ -214,12 +215,12 @@ class Changes:
                 self._saveback.queue(file)
 
     async def _rename_staged(self, file: StagedFile, new: str) -> None:
-        key, old, base = file.dataset, file.path, file.base
+        key, old = file.dataset, file.path
         taken = await self._quiet(key, new)
         with taken.held() if taken is not None else nullcontext():
             base_of_new = taken.base if taken is not None else await self._base_at(key, new)
             await self._check_parent(key, new)
-            if base is not None:
+            if file.may_be_there:
                 await self._unlink_there(key, old, needed=False)
             if split(old)[0] != split(new)[0]:  # else the upload goes on under the same hidden name
                 self._leave(file)
@@ -292,7 +293,8 @@ class Changes:
         try:
             size = 0 if empty else reader.entry.size
             for start in range(0, size, _PIECE):
-                self._staging.write(file, start, await reader.read(start, min(start + _PIECE, size)))
+                piece = await reader.read(start, min(start + _PIECE, size))
+                await asyncio.to_thread(self._staging.write, file, start, piece)
             await asyncio.to_thread(self._staging.adopt, file)
         except BaseException:
             self._staging.abandon(file)
@@ -358,10 +360,12 @@ class Changes:
     def _check_name(self, key: str, inner: str) -> None:
         name = split(inner)[1]
         forbidden = self._links[key].adapter.capabilities.forbidden
-        if name.startswith(HIDDEN) or any(one in forbidden or not one.isprintable() for one in name) or len(name) > 200:
+        odd = name.startswith(HIDDEN) or any(one in forbidden or not one.isprintable() for one in name)
+        if odd or len(name.encode()) > _LONGEST_NAME_BYTES:
             raise BadInput(
                 f"{name[:80]!r} cannot be a name in {key}.",
-                next_step=f"Use at most 200 printable characters, none of {forbidden!r}, not beginning with {HIDDEN}.",
+                next_step=f"Use at most {_LONGEST_NAME_BYTES} bytes of printable characters, none of {forbidden!r}, "
+                f"not beginning with {HIDDEN}.",
                 field="path",
             )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from jupyter_alc.core.clock import Clock, IdMaker, SystemClock, random_id
 from jupyter_alc.core.dataset import Access
-from jupyter_alc.core.errors import BadInput, Conflict, FileNotThere, VersionChanged
+from jupyter_alc.core.errors import BadInput, Conflict, FileNotThere, NotFolder, VersionChanged
 from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.dms.engine import status
 from jupyter_alc.dms.engine.cache import Cache
@@ -138,6 +138,8 @@ class DmsEngine:
         if not path.strip("/"):
             return [await self.info(one.id) for one in self._datasets]
         key, inner = self._find(path)
+        if self._staging.get(key, inner) is not None:
+            raise NotFolder(f"{path} is a file.", next_step="List its folder.")
         shown = {one.name: one for one in await self._names[key].listing(inner)}
         for staged in self._staging.below(key, inner):
             if split(staged.path)[0] == inner:
@@ -230,15 +232,19 @@ class DmsEngine:
         """Send what is unsent now, and answer what is left."""
         self._saveback.hurry()
         begun = self._clock.monotonic()
-        while files := self._staging.all():
+        while files := self._mine():
             waited = self._clock.monotonic() - begun
             nothing_moves = all(self._saveback.is_done(one) for one in files) and waited >= _CLOSING_SECONDS
             if waited >= deadline_seconds or nothing_moves:
                 break
             await asyncio.sleep(0.05)
-        if not (left := self.unsent()):
+        if not (left := [status.unsent(one) for one in self._mine()]):
             await self._saveback.tidy()
         return left
+
+    def _mine(self) -> list[StagedFile]:
+        """What is staged for the datasets of this session."""
+        return [one for one in self._staging.all() if one.dataset in self._links]
 
     def status(self) -> list[DatasetStatus]:
         """How each dataset stands."""
@@ -246,7 +252,7 @@ class DmsEngine:
 
     def unsent(self) -> list[Unsent]:
         """Every written file that the archive has not confirmed."""
-        return [status.unsent(one) for one in self._staging.all()]
+        return [status.unsent(one, here=one.dataset in self._links) for one in self._staging.all()]
 
     def _link(self, dataset: MountedDataset) -> Link:
         adapter = self._open_adapter(dataset)

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, ReadOnly
-from jupyter_alc.dms.adapters.interface import Adapter, Folders, Uploads
+from jupyter_alc.dms.adapters.interface import Adapter, AnsweredBadly, Folders, Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -64,22 +64,41 @@ class Link:
         self, call: Callable[[], Coroutine[Any, Any, T]], *, deadline_seconds: float | None = None, again: bool = True
     ) -> T:
         """Await `call()`; no answer in time is `ArchiveUnreachable`. `again`: what broke off is asked for once more."""
-        if self._clock.monotonic() < self._rests_until and self.problem is not None:
-            raise ArchiveUnreachable(self.problem.sentence, next_step=self.problem.next_step)
+        self._refuse_while_away()
+        await self._turn()
         try:
-            async with asyncio.timeout(deadline_seconds or self.deadline_seconds), self._slots:
+            self._refuse_while_away()
+            return await self._asked(call, deadline_seconds or self.deadline_seconds, again=again)
+        finally:
+            self._slots.release()
+
+    async def _asked(self, call: Callable[[], Coroutine[Any, Any, T]], seconds: float, *, again: bool) -> T:
+        try:
+            async with asyncio.timeout(seconds):
                 answer = await self._once_or_twice(call, again=again and self.reachable)
         except TimeoutError as error:
             late = ArchiveUnreachable("The archive does not answer in time.", next_step="Try again in a moment.")
             raise self._lost(late) from error
-        except ArchiveUnreachable as error:
-            self._lost(error)
-            raise
-        except AlcError:
-            self._heard()
+        except AlcError as error:
+            if isinstance(error, ArchiveUnreachable) and not isinstance(error, AnsweredBadly):
+                self._lost(error)
+            else:
+                self._heard()
             raise
         self._heard()
         return answer
+
+    def _refuse_while_away(self) -> None:
+        if self._clock.monotonic() < self._rests_until and self.problem is not None:
+            raise ArchiveUnreachable(self.problem.sentence, next_step=self.problem.next_step)
+
+    async def _turn(self) -> None:
+        """Wait for one of the requests at once; a busy line is not an archive that is away."""
+        try:
+            async with asyncio.timeout(2 * self.deadline_seconds):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise ArchiveUnreachable("Too much is asked of the archive at once.", next_step="Try again.") from error
 
     async def _once_or_twice(self, call: Callable[[], Coroutine[Any, Any, T]], *, again: bool) -> T:
         self.requests += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from jupyter_alc.core.errors import ArchiveUnreachable, FileNotThere, NotFolder
 from jupyter_alc.dms.engine.flights import Flights
@@ -12,7 +13,7 @@ from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jupyter_alc.core.clock import Clock
     from jupyter_alc.dms.engine.link import Link
@@ -21,6 +22,7 @@ PUBLISHED_SECONDS: Final = 60.0
 LIVE_SECONDS: Final = 1.0
 ABSENT_SECONDS: Final = 5.0
 _MOST: Final = 200_000
+Known = Entry | Literal["unknown"] | None
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Names:
         self._folders: OrderedDict[str, tuple[set[str], float]] = OrderedDict()
         self._asking: Flights[Entry] = Flights()
         self._listing: Flights[list[Entry]] = Flights()
+        self._under_way: list[dict[str, Known]] = []  # what we did since a question left
 
     async def info(self, path: str) -> Entry:
         """What `path` is; believed for a while, asked once at a time, shown as last seen when the archive is silent."""
@@ -87,6 +90,8 @@ class Names:
 
     def put(self, path: str, entry: Entry | None) -> None:
         """Note what we did ourselves: `path` is `entry` now, or no more."""
+        for since in self._under_way:
+            since[path] = entry
         folder, name = split(path)
         if folder in self._folders:
             (self._folders[folder][0].discard if entry is None else self._folders[folder][0].add)(name)
@@ -96,6 +101,8 @@ class Names:
 
     def forget(self, path: str) -> None:
         """Ask again at the next use."""
+        for since in self._under_way:
+            since[path] = "unknown"
         self._entries.pop(path, None)
         self._folders.pop(split(path)[0], None)
 
@@ -113,33 +120,55 @@ class Names:
         await self._listing.stop()
 
     async def _ask(self, path: str) -> Entry:
-        try:
-            entry = await self._link.ask(lambda: self._link.adapter.info(path))
-        except FileNotThere:
-            self._note(path, None)
-            raise
-        self._note(path, entry)
+        with self._watched() as since:
+            try:
+                entry = await self._link.ask(lambda: self._link.adapter.info(path))
+            except FileNotThere:
+                if path not in since:
+                    self._note(path, None)
+                raise
+        if path not in since:
+            self._note(path, entry)
         return entry
 
     async def _list(self, path: str) -> list[Entry]:
         if path and not (await self.info(path)).is_folder:
             raise NotFolder(f"{path} is a file.", next_step="List its folder.")
-        try:
-            found = await self._link.ask(lambda: self._link.adapter.listing(path))
-        except FileNotThere:
-            self._note(path, None)
-            raise
+        with self._watched() as since:
+            try:
+                found = await self._link.ask(lambda: self._link.adapter.listing(path))
+            except FileNotThere:
+                self._note(path, None)
+                raise
+        return self._learn(path, {entry.name: entry for entry in found}, since)
+
+    def _learn(self, path: str, found: dict[str, Entry], since: dict[str, Known]) -> list[Entry]:
+        """Note a listing, but for names that we changed since it was asked for: there we know better."""
+        ours = {split(one)[1]: entry for one, entry in since.items() if split(one)[0] == path}
+        seconds = 0.0 if "unknown" in ours.values() else self._seconds
+        names = {*found, *(name for name, entry in ours.items() if entry is not None and entry != "unknown")}
+        names -= {name for name, entry in ours.items() if entry is None}
         before = self._folders.get(path)
-        names = {entry.name for entry in found}
-        self._folders[path] = (names, self._clock.monotonic() + self._seconds)
+        self._folders[path] = (names, self._clock.monotonic() + seconds)
         self._folders.move_to_end(path)
         while len(self._folders) > _MOST // 10:
             self._folders.popitem(last=False)
-        for name in (before[0] - names) if before else ():
+        for name in (before[0] - names - set(ours)) if before else ():
             self._note(f"{path}/{name}" if path else name, None)
-        for entry in found:
-            self._note(f"{path}/{entry.name}" if path else entry.name, entry)
-        return sorted(found, key=lambda one: one.name)
+        for name in set(found) - set(ours):
+            self._note(f"{path}/{name}" if path else name, found[name])
+        told = {**found, **{name: entry for name, entry in ours.items() if isinstance(entry, Entry)}}
+        return [told[name] for name in sorted(names) if name in told]
+
+    @contextmanager
+    def _watched(self) -> Iterator[dict[str, Known]]:
+        """Collect what we do ourselves while a question is under way: its answer may be older."""
+        since: dict[str, Known] = {}
+        self._under_way.append(since)
+        try:
+            yield since
+        finally:
+            self._under_way = [one for one in self._under_way if one is not since]
 
     def _note(self, path: str, entry: Entry | None) -> None:
         before = self._entries.get(path)

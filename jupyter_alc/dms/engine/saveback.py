@@ -113,7 +113,10 @@ class SaveBack:
         while True:
             self._wake.clear()
             pause = self._start_due()
-            await self.tidy()
+            try:
+                await self.tidy()
+            except Exception:  # a mistake in tidying up must not end the sending
+                log.exception("Uploads that nobody needs could not be removed; it is tried again later.")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # not wait_for: 3.11's may lose a cancellation
                     await self._wake.wait()
@@ -122,6 +125,8 @@ class SaveBack:
         now, pause = self._clock.monotonic(), 30.0
         for file in self._staging.all():
             refused_again = file.state is FileState.REFUSED and file.tries == 0
+            if file.dataset not in self._links:  # not chosen this time: it waits for a session that has it
+                continue
             if file.id in self._going or file.writers or file.holds or not (file.state in _READY or refused_again):
                 continue
             if file.due > now:
@@ -136,6 +141,7 @@ class SaveBack:
         self._going.pop(file.id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("Sending %s ended badly; it stays staged.", file.path, exc_info=error)
+            file.due = self._clock.monotonic() + LONGEST_PAUSE_SECONDS
         if file.state in {_S.UPLOADING, _S.VERIFYING}:
             self._pause(file, None, 0.0)
         self._wake.set()
@@ -265,8 +271,8 @@ class SaveBack:
     def _pause(self, file: StagedFile, problem: AlcError | None, seconds: float) -> None:
         if file.gone:
             return
-        self._staging.move(file, FileState.WAITING, problem)
         file.due = self._clock.monotonic() + seconds
+        self._staging.move(file, FileState.WAITING, problem)
 
     @staticmethod
     def _back_off(file: StagedFile) -> float:

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -77,6 +78,11 @@ class StagedFile:
         """The version that readers here see; each write makes another."""
         return f'"staged-{self.id}-{self.token_salt}-{self.changes}"'
 
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the archive may have a file at its path: what it replaces, or itself if an answer was lost."""
+        return self.base is not None or bool(self.offered)
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep it from being sent for a while."""
@@ -102,6 +108,7 @@ class Staging:
         self._lock = threading.RLock()
         self._files: dict[tuple[str, str], StagedFile] = {}
         self._given: set[str] = set()
+        self._bin = ThreadPoolExecutor(1, "staging-bin")
         self._pick_up()
 
     def get(self, dataset: str, path: str) -> StagedFile | None:
@@ -205,14 +212,19 @@ class Staging:
     def place(self, file: StagedFile, path: str, base: str | None) -> None:
         """Let `file` be the one at `path`, in one step; what was staged there is no more."""
         other = self._files.get((file.dataset, path))
+        offered = file.offered
+        if other is not None and other is not file:  # if the archive has one of its versions, that is our own too
+            offered = " ".join([*other.offered.split(), *offered.split()][-_OFFERS:])
         with self._rows() as rows:
             if other is not None and other is not file:
                 rows.execute("DELETE FROM files WHERE id = ?", (other.id,))
-            rows.execute("UPDATE files SET path = ?, base = ? WHERE id = ?", (path, base, file.id))
+            rows.execute(
+                "UPDATE files SET path = ?, base = ?, offered = ? WHERE id = ?", (path, base, offered, file.id)
+            )
         if other is not None and other is not file:
             self._forget(other)
         self._files.pop((file.dataset, file.path), None)
-        file.path, file.base = path, base
+        file.path, file.base, file.offered = path, base, offered
         self._files[file.dataset, path] = file
 
     def drop(self, file: StagedFile) -> None:
@@ -225,7 +237,7 @@ class Staging:
         """One user less."""
         file.users -= 1
         if file.gone and file.users <= 0 and file.descriptor >= 0:
-            os.close(file.descriptor)
+            self._bin.submit(os.close, file.descriptor)  # gives back the disk's space: 0.15 s for 500 MB
             file.descriptor = -1
 
     def beside(self, dataset: str, start: str) -> str:
@@ -274,6 +286,7 @@ class Staging:
             os.close(file.descriptor)
             file.descriptor = -1
         self._files.clear()
+        self._bin.shutdown()
         self._connection.close()
 
     @contextmanager
@@ -302,13 +315,10 @@ class Staging:
         """Write the row of a file that is still ours; two rows for one path are an error, never a silent loss."""
         if file.gone:
             return
-        problem = json.dumps(file.problem) if file.problem else None
-        row = (file.id, file.dataset, file.path, str(file.state), file.size, file.base, int(file.synced), file.changed)
-        with self._rows() as rows:
-            rows.execute(
-                _SAVE,
-                (*row, file.tries, problem, file.offered),
-            )
+        with self._rows() as rows:  # read under the lock: two threads must not write an older row over a newer one
+            problem = json.dumps(file.problem) if file.problem else None
+            head = (file.id, file.dataset, file.path, str(file.state), file.size, file.base)
+            rows.execute(_SAVE, (*head, int(file.synced), file.changed, file.tries, problem, file.offered))
 
     def _pick_up(self) -> None:
         """Take what an earlier run left: every row goes on, data without a row was never promised."""

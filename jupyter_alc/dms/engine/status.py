@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_alc.core.dataset import Access
-from jupyter_alc.core.errors import Conflict
+from jupyter_alc.core.errors import Conflict, Unavailable
 from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.engine.interface import DatasetStatus, Sending, Unsent
 
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 _SENDING = {FileState.UPLOADING, FileState.VERIFYING}
 
 
-def unsent(file: StagedFile) -> Unsent:
-    """One unsent file."""
-    return Unsent(f"{file.dataset}/{file.path}", file.state, file.size, file.problem)
+def unsent(file: StagedFile, *, here: bool = True) -> Unsent:
+    """One unsent file; `here` says whether its dataset is one of this session's."""
+    return Unsent(f"{file.dataset}/{file.path}", file.state, file.size, file.problem if here else _elsewhere(file))
+
+
+def _elsewhere(file: StagedFile) -> dict[str, str]:
+    return Unavailable(
+        f"{file.dataset} was not chosen for this session, so {file.path} waits on your data volume.",
+        next_step=f"Start a server with {file.dataset} to send it.",
+    ).as_json()
 
 
 def of_dataset(link: Link, staging: Staging, cache: Cache) -> DatasetStatus:
