@@ -31,8 +31,10 @@ class Owner:
 class Attributes:
     """Makes pyfuse3's attribute objects."""
 
-    def __init__(self, owner: Owner, datasets: Iterable[MountedDataset]) -> None:
+    def __init__(self, owner: Owner, datasets: Iterable[MountedDataset], since: float = 0.0) -> None:
+        """`since`: seconds since 1970 when the mount was made, the time of folders of whose time nobody knows."""
         self._owner = owner
+        self._since = since
         self._published = frozenset(d.id for d in datasets if d.published)
 
     def seconds(self, dataset: str) -> float:
@@ -50,9 +52,13 @@ class Attributes:
         told.st_size = 0 if entry.is_folder else entry.size
         told.st_blksize = 128 * 1024
         told.st_blocks = -(-told.st_size // _BLOCK)
-        told.st_mtime_ns = told.st_ctime_ns = told.st_atime_ns = int(entry.mtime * 1e9)
+        told.st_mtime_ns = told.st_ctime_ns = told.st_atime_ns = int(self._time(node) * 1e9)
         told.entry_timeout = told.attr_timeout = seconds
         return told
+
+    def _time(self, node: Node) -> float:
+        """When it last changed; the top and the datasets' own folders have no time in any archive."""
+        return self._since if node.entry.is_folder and not node.entry.mtime else node.entry.mtime
 
     def absent(self, dataset: str) -> pyfuse3.EntryAttributes:
         """The answer "no such name" in the form that the kernel keeps; an error would be asked again each time."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pyfuse3
 import trio
 
+from jupyter_alc.core.clock import SystemClock
 from jupyter_alc.core.errors import Missing
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import Bridge
@@ -39,7 +40,7 @@ class Mount:
 
     def __init__(self, where: Path, owner: Owner, datasets: Sequence[MountedDataset], volume: Path) -> None:
         self.where = where
-        self._operations = Operations(Attributes(owner, datasets), volume)
+        self._operations = Operations(Attributes(owner, datasets, since=SystemClock().now().timestamp()), volume)
         self._forgetting = Forgetting(self._operations.nodes)
         self._wait: PollingWait | None = None
         self._folder = -1

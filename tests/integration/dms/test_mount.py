@@ -104,6 +104,12 @@ def test_the_user_reads_identical_bytes_and_another_uid_is_refused(service, raw)
     assert "Permission denied" in refused.stderr
 
 
+def test_the_top_and_the_datasets_own_folders_have_the_time_of_the_mount(service):
+    """No archive tells one, and a folder of 1970 looks broken in a file browser."""
+    for folder in (service.mount, service.mount / "raw", service.mount / "results"):
+        assert abs(float(run_as(ADA, "stat", "-c", "%Y", str(folder)).stdout) - time.time()) < 120
+
+
 def test_many_readers_of_one_extent_cause_one_fetch(service, raw):
     """R3: what moves is the file once, not once per reader."""
     reader = [
@@ -280,3 +286,18 @@ def test_hung_reads_do_not_freeze_the_mount(service, archive, raw):
 def _read_quietly(path):
     with contextlib.suppress(OSError):
         path.read_bytes()
+
+
+def test_w11_a_new_file_is_made_through_the_mount_while_the_archive_is_away(service, archive, place):
+    mount = place / "data"
+    (archive.results() / "seen").write_text("seen before")
+    listing = "import os,sys; print(sorted(os.listdir(sys.argv[1])))"
+    assert python_as(ADA, listing, mount / "results") == "['seen']"
+    archive.stop()
+    time.sleep(1.5)  # the time of a live dataset
+    write = "import sys; open(sys.argv[1], 'x').write('made while away')"
+    python_as(ADA, write, mount / "results/new", seconds=60)
+    assert python_as(ADA, "import sys; print(open(sys.argv[1]).read())", mount / "results/new") == "made while away"
+    archive.start()
+    service.wait_until(all_sent)
+    assert (archive.results() / "new").read_text() == "made while away"
