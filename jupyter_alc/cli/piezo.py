@@ -38,7 +38,7 @@ def _start(alc: Alc, asked: argparse.Namespace) -> Shown:
     started = alc.piezo.start(
         asked.name, workers=asked.workers, cores_per_worker=asked.cores, memory_per_worker=asked.memory, tell=_teller()
     )
-    return shown.words(shown.started_words(started.cluster, started.again, session=False), started.cluster)
+    return shown.words(shown.started_words(started, session=False), started.cluster)
 
 
 def _stop(alc: Alc, asked: argparse.Namespace) -> Shown:

@@ -75,10 +75,11 @@ class MachineCalls:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What `start` did: the cluster, and whether it was there before."""
+    """What `start` did: the cluster, whether it was there before, and which options it therefore does not have."""
 
     cluster: Told
     again: bool
+    unheeded: tuple[str, ...] = ()
 
 
 class ClusterCalls:
@@ -120,8 +121,9 @@ class ClusterCalls:
     ) -> Started:
         """Start a cluster, or find the one of that name, and wait until it is ready.
 
-        `tell` hears of it at every look. A cluster of that name that failed is cleared away first. Raises what the
-        cluster's problem is when it fails, `TooLate` after the deadline; then it goes on starting.
+        `tell` hears of it at every look. A cluster of that name that failed is cleared away first. Options do not
+        change a cluster that was found: `unheeded` names them. Raises what the cluster's problem is when it fails,
+        `TooLate` after the deadline; then it goes on starting.
         """
         asked = {
             "name": name,
@@ -134,8 +136,11 @@ class ClusterCalls:
             self.stop(found["id"], tell=tell)
             found = None
         again = found is not None
-        cluster = found or self._create({key: value for key, value in asked.items() if value is not None})
-        return Started(self._until_ready(cluster, deadline_seconds, tell), again)
+        given = {key: value for key, value in asked.items() if value is not None}
+        cluster = found or self._create(given)
+        has = dict(cluster.get("options") or {})
+        unheeded = tuple(key for key in given if key != "name" and has.get(key) != given[key]) if again else ()
+        return Started(self._until_ready(cluster, deadline_seconds, tell), again, unheeded)
 
     def stop(self, id: str, *, deadline_seconds: float = STOP_SECONDS, tell: Tell = _nobody_listens) -> None:
         """End a cluster and wait until it is gone; one that is gone already is no error."""

@@ -59,7 +59,7 @@ def start(alc: Alc, asked: argparse.Namespace, sessions: Sessions, bar: Progress
         bar.end(f"Cluster {plain(asked.name)}: goes on starting; %piezo start attaches to it", well=False)
         raise
     bar.end(shown.cluster_line(started.cluster), well=True)
-    line = shown.words(shown.started_words(started.cluster, started.again, session=True), started.cluster)
+    line = shown.words(shown.started_words(started, session=True), started.cluster)
     return shown.stacked(
         line, shown.ui_shown(started.cluster, alc.piezo.ui_path(started.cluster["id"])), told=started.cluster
     )

@@ -11,7 +11,7 @@ from jupyter_alc.magics.words import plain, plural, seconds, size, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from jupyter_alc.magics.client import Told
+    from jupyter_alc.magics.client import Started, Told
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -167,12 +167,21 @@ def machine_shown(told: Told) -> Shown:
     return stacked(grid(("this server", ""), rows), *problem, told=told)
 
 
-def started_words(cluster: Told, again: bool, session: bool) -> str:
-    """What `%piezo start` ends with."""
+def started_words(started: Started, session: bool) -> str:
+    """What `%piezo start` ends with; options that a cluster found running does not have are named."""
+    cluster, again = started.cluster, started.again
     name = plain(cluster["name"])
     begun = f"Attached to cluster {name}, which was running already" if again else f"Cluster {name} is ready"
     took = "" if again or cluster.get("ready_seconds") is None else f" after {seconds(cluster['ready_seconds'])}"
-    return f"{begun}{took}.{' Your session is in the variable spark.' if session else ''}"
+    line = f"{begun}{took}.{' Your session is in the variable spark.' if session else ''}"
+    return f"{line} {_unheeded(started)}" if started.unheeded else line
+
+
+def _unheeded(started: Started) -> str:
+    has = dict(started.cluster.get("options") or {})
+    names = {"cores_per_worker": "cores", "memory_per_worker": "memory"}
+    kept = ", ".join(f"{names.get(one, one)} {plain(has.get(one, 'unknown'))}" for one in started.unheeded)
+    return f"It keeps the size it was started with ({kept}): stop it first to have another, or give another name."
 
 
 def _message(problem: Any) -> str:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def size(count: Any) -> str:
-    """Bytes with a unit: `37.1 MiB`; `unknown` for nothing known."""
+    """Bytes in powers of 1000, as form and panel tell them: `999 B`, `1.5 kB`, `37 MB`; `unknown` for nothing known."""
     if not isinstance(count, int | float) or isinstance(count, bool):
         return "unknown"
     amount, unit = float(count), 0
-    while abs(amount) >= 1024 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
+    while amount >= 999.5 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    digits = 1 if unit and amount < 9.95 else 0
+    return f"{amount:.{digits}f}".removesuffix(".0") + f" {_UNITS[unit]}"
 
 
 def seconds(count: Any) -> str:

@@ -64,6 +64,16 @@ def test_a_second_start_of_the_same_name_attaches() -> None:
     assert not [one for one in asking.asked if one[0] == "POST"]
 
 
+def test_attaching_names_the_options_that_the_running_cluster_does_not_have() -> None:
+    running = cluster("ready", options={"workers": 1, "cores_per_worker": 2, "memory_per_worker": "1g"})
+    piezo, _ = calls(list=[[running]])
+    assert piezo.start(workers=2, cores_per_worker=2, memory_per_worker="2g").unheeded == (
+        "workers",
+        "memory_per_worker",
+    )
+    assert piezo.start(workers=1).unheeded == ()
+
+
 def test_a_failed_cluster_of_the_name_is_cleared_away_first() -> None:
     piezo, asking = calls(
         list=[[cluster("failed")]], stop=[cluster("stopping")], create=[cluster("ready")], get=[NotFound("gone")]
@@ -120,12 +130,12 @@ def test_the_bar_of_a_cell_ends_with_the_cell(failed: bool) -> None:
     cells = CellProgress(lambda: Lines(out))
     cells.hear(query(0, 0))
     assert out.getvalue() == ""
-    cells.hear(query(1, 4, read=2048))
-    cells.hear(query(4, 4, over=True, read=2048))
+    cells.hear(query(1, 4, read=2000))
+    cells.hear(query(4, 4, over=True, read=2000))
     cells.hear(query(0, 2, operation="p"))
     cells.cell_ends(SimpleNamespace(error_in_exec=ValueError() if failed else None, error_before_exec=None))
     last = out.getvalue().splitlines()[-1]
-    assert last.startswith("Spark: 4 of 6 tasks, 2.0 KiB read")
+    assert last.startswith("Spark: 4 of 6 tasks, 2 kB read")
     assert last.endswith("the cell failed") is failed
     cells.cell_ends()
     assert out.getvalue().splitlines()[-1] == last

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
+from alc_spawners.form import size as form_size
 from jupyter_alc.magics import shown
+from jupyter_alc.magics.client import Started
 from jupyter_alc.magics.parsing import dms_spoken, piezo_spoken, vmm_spoken
 from jupyter_alc.magics.words import plural, seconds, size, table
 
@@ -29,10 +31,25 @@ CLUSTER = {
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (37 * 2**20, "37.0 MiB"), (None, "unknown"), (True, "unknown")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (2000, "2 kB"),
+        (999_600, "1 MB"),
+        (37_123_456, "37 MB"),
+        (3_000_000_000, "3 GB"),
+        (None, "unknown"),
+        (True, "unknown"),
+    ],
 )
 def test_bytes_have_a_unit(count: object, told: str) -> None:
     assert size(count) == told
+
+
+@pytest.mark.parametrize("count", [0, 999, 1000, 9949, 9951, 37_123_456, 999_499, 999_500, 3 * 1000**3, 5 * 1000**4])
+def test_the_form_and_the_magics_tell_one_size_alike(count: int) -> None:
+    assert size(count) == form_size(count)
 
 
 def test_seconds_and_counts_read_well() -> None:
@@ -109,5 +126,12 @@ def test_an_archive_that_cannot_be_asked_is_not_told_as_empty() -> None:
 def test_a_cluster_on_its_way_says_why_it_waits() -> None:
     line = shown.cluster_line({**CLUSTER, "state": "starting", "reason": "waiting for executors"})
     assert line == "Cluster mine: starting, 1 of 2 executors, waiting for executors"
-    assert "Attached" in shown.started_words(CLUSTER, again=True, session=True)
-    assert "12 s" in shown.started_words(CLUSTER, again=False, session=True)
+    assert "Attached" in shown.started_words(Started(CLUSTER, again=True), session=True)
+    assert "12 s" in shown.started_words(Started(CLUSTER, again=False), session=True)
+
+
+def test_options_that_a_running_cluster_does_not_have_are_named() -> None:
+    running = {**CLUSTER, "options": {"workers": 1, "cores_per_worker": 2, "memory_per_worker": "1g"}}
+    told = shown.started_words(Started(running, again=True, unheeded=("workers", "memory_per_worker")), session=True)
+    assert "keeps the size it was started with (workers 1, memory 1g): stop it first" in told
+    assert "keeps" not in shown.started_words(Started(running, again=True), session=True)
