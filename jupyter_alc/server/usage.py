@@ -1,7 +1,7 @@
 """What this machine uses now: of its control group where that is limited, else of the processes we can see as ours.
 
 Memory is what the processes hold for themselves (resident without shared pages), in bytes; cores is the processor time
-spent since the last look, divided by the time that passed.
+spent since the look before, divided by the time that passed; the first look is the making of `Usage`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jupyter_alc.core.clock import Clock, SystemClock
 
@@ -22,22 +22,33 @@ class Sample:
     memory_bytes: int
 
 
+LEAST_SECONDS: Final = 1.0  # two looks closer than this tell the same cores: a shorter time says nothing
+
+
 @dataclass(slots=True)
 class Usage:
-    """Remembers the last look, because cores are a difference between two."""
+    """Remembers the look before, because cores are a difference between two."""
 
     clock: Clock = field(default_factory=SystemClock)
     proc: Path = Path("/proc")
     group: Path = Path("/sys/fs/cgroup")
-    _last: tuple[float, float] | None = None
+    _before: tuple[float, float] = field(init=False)
+    _cores: float | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._before = self.clock.monotonic(), self._sample().cpu_seconds
 
     def now(self) -> dict[str, Any]:
-        """`{"cores", "memory_bytes"}`; cores is None at the first look."""
-        sample, at = group_sample(self.group) or process_sample(self.proc, os.getuid()), self.clock.monotonic()
-        before, self._last = self._last, (at, sample.cpu_seconds)
-        passed = at - before[0] if before else 0.0
-        cores = max(0.0, sample.cpu_seconds - before[1]) / passed if before and passed > 0 else None
-        return {"cores": None if cores is None else round(cores, 2), "memory_bytes": sample.memory_bytes}
+        """`{"cores", "memory_bytes"}`; everybody who asks within a second is told the same cores."""
+        sample, at = self._sample(), self.clock.monotonic()
+        passed = at - self._before[0]
+        if passed > 0 and (self._cores is None or passed >= LEAST_SECONDS):
+            self._cores = max(0.0, sample.cpu_seconds - self._before[1]) / passed
+            self._before = at, sample.cpu_seconds
+        return {"cores": round(self._cores or 0.0, 2), "memory_bytes": sample.memory_bytes}
+
+    def _sample(self) -> Sample:
+        return group_sample(self.group) or process_sample(self.proc, os.getuid())
 
 
 def group_sample(group: Path) -> Sample | None:

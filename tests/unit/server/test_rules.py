@@ -221,7 +221,11 @@ def test_cores_are_the_difference_between_two_looks(tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text("600")
     (tmp_path / "cpu.stat").write_text("usage_usec 2000000")
     usage = Usage(clock=clock, group=tmp_path)
-    assert usage.now() == {"cores": None, "memory_bytes": 600}
     (tmp_path / "cpu.stat").write_text("usage_usec 5000000")
     clock.at = 12.0
+    assert usage.now() == {"cores": 1.5, "memory_bytes": 600}
+    (tmp_path / "cpu.stat").write_text("usage_usec 9000000")
+    clock.at = 12.4
     assert usage.now()["cores"] == 1.5
+    clock.at = 14.0
+    assert usage.now()["cores"] == 2.0
