@@ -60,11 +60,14 @@ class Attributes:
         """When it last changed; the top and the datasets' own folders have no time in any archive."""
         return self._since if node.entry.is_folder and not node.entry.mtime else node.entry.mtime
 
-    def absent(self, dataset: str) -> pyfuse3.EntryAttributes:
-        """The answer "no such name" in the form that the kernel keeps; an error would be asked again each time."""
+    def absent(self, dataset: str, *, checked: bool = True) -> pyfuse3.EntryAttributes:
+        """The answer "no such name" in the form that the kernel keeps, unless it could not be checked just now.
+
+        An error would be asked again each time.
+        """
         told = pyfuse3.EntryAttributes()
         told.st_ino = 0
-        told.entry_timeout = min(ABSENT_SECONDS, self.seconds(dataset))
+        told.entry_timeout = min(ABSENT_SECONDS, self.seconds(dataset)) if checked else 0.0
         return told
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyfuse3
 
-from jupyter_alc.core.errors import FileNotThere
+from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, FileNotThere
 from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.fuse.shared import Shared, answers
 
@@ -38,8 +38,24 @@ class Names(Shared):
             if known is not None:
                 self.nodes.leave(known)
             return self._attributes.absent(path.partition("/")[0])
+        except ArchiveUnreachable:
+            if not await self._may_be_made(path):
+                raise
+            return self._attributes.absent(path.partition("/")[0], checked=False)
         node.lookups += 1
         return self._attributes.of(node)
+
+    async def _may_be_made(self, path: str) -> bool:
+        """Say whether a name that cannot be checked is one to be made (W11): its folder was listed without it.
+
+        The kernel looks a name up before it makes it, and gives up at an error.
+        """
+        folder, _, name = path.rpartition("/")
+        try:
+            inside = await self._bridge.ask(self._engine.info(folder))
+            return inside.writable and name not in {one.name for one in await self._bridge.ask(self._engine.ls(folder))}
+        except AlcError:
+            return False
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """The kernel no longer refers to these."""
