@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Denied, NotFound, from_json
 from jupyter_alc.core.states import AllocationState, MachineState
@@ -192,11 +193,24 @@ def _progress(
     if name in _AFTER:
         _advance(connection, allocation, _AFTER[name], now)
     if name == "server" and report.url and allocation.state is not _A.READY:
-        changes = {"url": report.url}
+        changes = {"url": _own_url(machine, report.url)}
         _advance(connection, allocation, _A.STARTING, now)
         move_allocation(connection, allocation.id, _A.READY, now, "the server answers", **changes)
         if machine.state is _M.CLAIMED:
             move_machine(connection, machine.key, _M.IN_USE, now, f"allocation {allocation.id} is ready")
+
+
+def _own_url(machine: Machine, url: str) -> str:
+    """Return the URL if it leads to the machine itself: the proxy goes there, and reaches more than a machine may."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.port and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or (machine.address is not None and parts.hostname != machine.address):
+        log.error("machine %s named a server that is not its own: %.200r", machine.key, url)
+        raise BadInput("That is not a server of this machine.", next_step="Name its own address.", field="url")
+    return url
 
 
 def _advance(connection: Connection, allocation: Allocation, goal: AllocationState, now: float) -> None:

@@ -142,7 +142,7 @@ class Small:
             return
         for name in ("account", "mount", "proof"):
             self.store.report(key, Report("stage", stage=name, seconds=0.1, **mine))
-        self.store.report(key, Report("ready", url="http://there/", **mine))
+        self.store.report(key, Report("ready", url="http://127.0.0.1:8888/", **mine))
 
     def settle(self, passes: int = 12) -> None:
         for _ in range(passes):

@@ -100,7 +100,7 @@ class AnyOrder(RuleBasedStateMachine):
             machine = self.small.store.machine(key)
             unsent = [{"path": "a"}] if left else []
             self.small.store.report(
-                key, Report(event, machine.allocation, machine.fence, url="http://x/", unsent=unsent)
+                key, Report(event, machine.allocation, machine.fence, url="http://127.0.0.1:1/", unsent=unsent)
             )
         except AlcError:
             return

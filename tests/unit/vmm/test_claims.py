@@ -311,3 +311,30 @@ def test_racing_claimants_never_share_a_machine_and_never_pass_the_cap(tmp_path:
     machines = [small.store.allocation(ident).machine for ident in got]
     assert (len(got), len(refused), len(set(machines))) == (6, 18, 6)
     small.store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.2:8888/",
+        "http://127.0.0.1/",
+        "http://127.0.0.1:8888@127.0.0.2:8888/",
+        "http://localhost:8888/",
+        "ftp://127.0.0.1:21/",
+        "http://[::1",
+        "http://127.0.0.1:99999/",
+    ],
+)
+def test_a_machine_names_no_server_but_its_own(small: Small, url: str) -> None:
+    small.settle()
+    ident = small.claim("ada")
+    small.keep()
+    key = small.store.allocation(ident).machine
+    assert key is not None
+    for name in ("account", "mount", "proof"):
+        small.store.report(key, Report("stage", allocation=ident, fence=1, stage=name))
+    with pytest.raises(BadInput):
+        small.store.report(key, Report("ready", allocation=ident, fence=1, url=url))
+    assert state(small, ident) == "starting"
+    small.store.report(key, Report("ready", allocation=ident, fence=1, url="http://127.0.0.1:8888/user/ada/"))
+    assert state(small, ident) == "ready"
