@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from jupyter_alc.core.errors import AlcError
 from jupyter_alc.magics.cells import CellProgress
 from jupyter_alc.magics.progress import progress_for
-from jupyter_alc.piezo.frameworks.spark import SparkFramework
+from jupyter_alc.piezo.frameworks import framework_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from jupyter_alc.piezo.frameworks import Framework
 
 VARIABLE = "spark"
 
@@ -29,9 +31,9 @@ class Session:
 class Sessions:
     """At most one session at a time; opening another leaves the first cluster alone."""
 
-    def __init__(self, shell: Any, framework: SparkFramework | None = None) -> None:
+    def __init__(self, shell: Any, framework: Framework | None = None) -> None:
         self._shell = shell
-        self._framework = framework or SparkFramework()
+        self._framework = framework or framework_named("spark")
         self._cells = CellProgress(lambda: progress_for(shell))
         self._session: Session | None = None
         shell.events.register("post_run_cell", self._cells.cell_ends)

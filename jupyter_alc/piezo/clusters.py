@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from jupyter_alc.core.clock import Clock, IdMaker, SystemClock, random_id
 from jupyter_alc.core.errors import Conflict, NotFound
 from jupyter_alc.core.names import identifier
+from jupyter_alc.core.plugins import plugin
 from jupyter_alc.core.settings import Places
 from jupyter_alc.core.states import ClusterState
-from jupyter_alc.piezo.backends.standalone import StandaloneBackend
 from jupyter_alc.piezo.options import options_schema, read_options
 from jupyter_alc.piezo.record import Cluster, Ending
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from jupyter_alc.piezo.backends import Backend
 
+BACKENDS: Final = "jupyter_alc.backends"
+BACKEND_VARIABLE: Final = "ALC_PIEZO_BACKEND"
 MOST_CLUSTERS: Final = 2
 TOLD_SECONDS: Final = 900.0  # how long a cluster that ended by itself stays in the list
 
@@ -35,11 +37,23 @@ class Clusters:
         clock: Clock | None = None,
         new_id: IdMaker = random_id,
     ) -> None:
-        """Look below `places` (default: from the environment) with `backend` (default: standalone)."""
+        """Look below `places` (default: from the environment) with `backend`.
+
+        Default: the one that ALC_PIEZO_BACKEND names, else standalone; it is looked for when first asked.
+        """
         given = os.environ if environment is None else environment
         self._clock = clock or SystemClock()
         self._new_id = new_id
-        self._backend = backend or StandaloneBackend(places or Places.from_environment(given), given, clock=clock)
+        self._found = backend
+        self._places, self._environment = places, given
+
+    @property
+    def _backend(self) -> Backend:
+        if self._found is None:
+            make = plugin(BACKENDS, self._environment.get(BACKEND_VARIABLE) or "standalone")
+            places = self._places or Places.from_environment(self._environment)
+            self._found = cast("Backend", make(places, self._environment, clock=self._clock))
+        return self._found
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the options that `create` takes on this machine."""

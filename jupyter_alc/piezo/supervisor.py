@@ -20,7 +20,7 @@ from jupyter_alc.core.errors import AlcError, Conflict, TooLate, Unavailable
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import observe, remains
 from jupyter_alc.piezo.control import serving
-from jupyter_alc.piezo.frameworks.spark import SparkFramework
+from jupyter_alc.piezo.frameworks import framework_named
 from jupyter_alc.piezo.lease import Lease
 from jupyter_alc.piezo.record import Cluster, ClusterRecord, Connection, Ending, read_record, write_record
 from jupyter_alc.piezo.standalone_spark import PortTaken, StandaloneSpark
@@ -216,7 +216,9 @@ async def supervise(folder: Path) -> None:
         if not ours or record is None or record.state is not ClusterState.ASKED:
             return
         environment = dict(os.environ)
-        supervisor = Supervisor(folder, record, SparkFramework(environment), environment, SystemClock())
+        supervisor = Supervisor(
+            folder, record, framework_named(record.framework, environment), environment, SystemClock()
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
         try:

@@ -17,7 +17,7 @@ from jupyter_alc.core.clock import Clock, SystemClock
 from jupyter_alc.core.errors import AlcError, Conflict, NotFound, Unavailable
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import control, remains
-from jupyter_alc.piezo.frameworks.spark import SparkFramework
+from jupyter_alc.piezo.frameworks import framework_named
 from jupyter_alc.piezo.lease import VARIABLE as LEASE_VARIABLE
 from jupyter_alc.piezo.lease import lease_seconds
 from jupyter_alc.piezo.options import ClusterOptions, Machine
@@ -49,7 +49,7 @@ class StandaloneBackend:
         self._environment = os.environ if environment is None else environment
         self._folder = places.state / "clusters"
         self._sockets = places.run / "piezo"
-        self._framework = framework or SparkFramework(self._environment)
+        self._framework = framework or framework_named("spark", self._environment)
         self._clock = clock or SystemClock()
         self.machine = machine_of(self._environment)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from jupyter_alc.core.plugins import plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from jupyter_alc.piezo.plan import Software
+
+GROUP: Final = "jupyter_alc.frameworks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,8 @@ class Framework(Protocol):
     def interrupt(self, session: Any) -> int:
         """End every running query of `session`; returns how many there were."""
         ...
+
+
+def framework_named(name: str, environment: Mapping[str, str] | None = None) -> Framework:
+    """The framework of that name; raises `BadInput` naming those there are for an unknown one."""
+    return cast("Framework", plugin(GROUP, name)(environment))

@@ -12,6 +12,7 @@ from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.compute.types import NodeState
 
 from jupyter_alc.core.errors import AlcError, BadInput, Denied, Unavailable, from_json
+from jupyter_alc.core.plugins import plugin
 from jupyter_alc.vmm.clouds.local import LauncherRefusedError, LocalNodeDriver, connect
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from jupyter_alc.vmm.types import MachineType
 
+GROUP: Final = "jupyter_alc.clouds"
+LOCAL: Final = "local"
 _DEAD: Final = frozenset({NodeState.TERMINATED, NodeState.ERROR})
 
 
@@ -107,6 +110,13 @@ def _by_status(error: Any) -> AlcError:
     return Unavailable(f"The cloud answered {error.code}.", next_step="It is asked again.")
 
 
-def open_cloud(launcher: Path) -> LibcloudCloud:
-    """Return the local cloud behind the launcher's socket; asks nothing yet."""
-    return LibcloudCloud(lambda: connect(launcher))
+def open_cloud(address: Path, name: str = LOCAL) -> LibcloudCloud:
+    """Return the cloud `name` behind `address` (the local one: its launcher's socket); asks nothing yet.
+
+    Other clouds are drivers that a package names at the entry point `jupyter_alc.clouds`; raises `BadInput` naming
+    those there are for an unknown one.
+    """
+    if name == LOCAL:
+        return LibcloudCloud(lambda: connect(address))
+    driver = plugin(GROUP, name)
+    return LibcloudCloud(lambda: driver(str(address)))

@@ -37,6 +37,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--port", type=int, default=int(env.get("ALC_VMM_PORT") or at.port or 0), help="(ALC_VMM_PORT) 0: any free one")
     add("--state", type=Path, default=places.state, help="what must survive (ALC_STATE)")
     add("--launcher", type=Path, default=Path(env.get("ALC_LAUNCHER") or places.run / "launcher.sock"))
+    add("--cloud", default=env.get("ALC_CLOUD") or "local", help="where machines are made (ALC_CLOUD)")
     add("--machine-types", type=Path, default=env.get("ALC_MACHINE_TYPES") or None, help="(ALC_MACHINE_TYPES)")
     add("--hub-secret-file", type=Path, default=env.get("ALC_HUB_SECRET_FILE") or None)
     add("--hub-api", default=env.get("JUPYTERHUB_API_URL", ""), help="(JUPYTERHUB_API_URL)")
@@ -93,7 +94,7 @@ async def serve(given: argparse.Namespace, parent: int) -> int:
         return 0
     service = Service(
         store_path=folder / "vmm.sqlite",
-        cloud=open_cloud(given.launcher),
+        cloud=open_cloud(given.launcher, given.cloud),
         types=types_by_id(types),
         hub_secret=hub_secret(given.hub_secret_file or folder / "hub-secret"),
         hub_api=given.hub_api,
