@@ -139,6 +139,7 @@ def standalone_spark(cluster_id: str, folder: Path, options: ClusterOptions, gro
         "SPARK_SCALA_VERSION": "2.13",
         "PYSPARK_PYTHON": str(software.python),
         "PYSPARK_DRIVER_PYTHON": str(software.python),
+        "TMPDIR": str(scratch),
     }
     master = _daemon(software, "master", "org.apache.spark.deploy.master.Master", environment, logs)
     url = f"spark://127.0.0.1:{ports.master}"
@@ -155,7 +156,7 @@ def standalone_spark(cluster_id: str, folder: Path, options: ClusterOptions, gro
     connect = ProcessPlan(
         role="connect",
         arguments=(
-            *(str(software.java), "-cp", f"{software.spark}/jars/*", "-Xmx1g", *_LIGHT, *_OPEN),
+            *_java(software, "1g", str(scratch)),
             *(
                 "org.apache.spark.deploy.SparkSubmit",
                 "--class",
@@ -182,8 +183,14 @@ def standalone_spark(cluster_id: str, folder: Path, options: ClusterOptions, gro
 
 
 def _daemon(software: Software, role: str, main: str, environment: Mapping[str, str], logs: Path) -> ProcessPlan:
-    start = (str(software.java), "-cp", f"{software.spark}/jars/*", "-Xmx256m", *_LIGHT, *_OPEN, main)
+    start = (*_java(software, "256m", environment["TMPDIR"]), main)
     return ProcessPlan(role, start, environment, logs / f"{role}.log")
+
+
+def _java(software: Software, memory: str, scratch: str) -> tuple[str, ...]:
+    """Start Java so that whatever it leaves lies in `scratch`, which goes with the cluster."""
+    jars = f"{software.spark}/jars/*"
+    return (str(software.java), "-cp", jars, f"-Xmx{memory}", f"-Djava.io.tmpdir={scratch}", *_LIGHT, *_OPEN)
 
 
 def _with(process: ProcessPlan, *arguments: str) -> ProcessPlan:
@@ -217,9 +224,13 @@ def _settings(folder: Path, options: ClusterOptions, ground: Ground) -> str:
         "spark.pyspark.driver.python": str(software.python),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.connect.progress.reportInterval": "500ms",
+        # a query whose client vanished ends soon, or the next client's queries would wait behind it
+        "spark.connect.execute.manager.detachedTimeout": "20s",
+        "spark.connect.execute.manager.maintenanceInterval": "5s",
         "spark.sql.catalogImplementation": "in-memory",
         # what is kept and what is not
         "spark.local.dir": str(folder / "scratch"),
+        "spark.executor.extraJavaOptions": f"-Djava.io.tmpdir={folder / 'scratch'} -XX:-UsePerfData",
         "spark.sql.warehouse.dir": f"file://{folder / 'scratch' / 'warehouse'}",
         "spark.sql.artifact.isolation.enabled": "true",
         "spark.eventLog.enabled": "true",

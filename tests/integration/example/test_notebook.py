@@ -41,6 +41,11 @@ def test_the_notebook_runs_and_leaves_its_results(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PYTHONPATH", str(Path(jupyter_alc.__file__).parents[1]))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    scratch = tmp_path / "scratch"  # Java and Spark litter; here it goes with the test
+    scratch.mkdir()
+    for name in ("TMPDIR", "SPARK_LOCAL_DIRS"):
+        monkeypatch.setenv(name, str(scratch))
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", f"-Djava.io.tmpdir={scratch} -XX:-UsePerfData")
     mount = tmp_path / "data"
     (mount / "results").mkdir(parents=True)
     (mount / "sans-examples").symlink_to(EXAMPLES)
