@@ -5,6 +5,7 @@ python3 .ci/environment.py --dev      everything, and the host environment takes
 """
 
 import argparse
+import errno
 import fcntl
 import hashlib
 import os
@@ -23,6 +24,8 @@ CACHE = pathlib.Path(
 )
 PYTHON = "/usr/bin/python3"  # one that every user of a machine can read
 ENVIRONMENTS = ("host", "spark", "python")
+LEAST_DISK = 3 * 1000**3  # what the environments and the packages they come from take together
+MORE_SPACE = "Make 3 GB free, or set ALC_CACHE to a folder on another disk; then run this again, it goes on from here."
 UV = BUILD / "boot/bin/uv"
 HOST = BUILD / "env/host"
 
@@ -35,6 +38,7 @@ def run(*command: str | pathlib.Path, cwd: pathlib.Path = TOP) -> None:
     environment |= {
         "UV_CACHE_DIR": str(CACHE / "uv"),
         "npm_config_cache": str(CACHE / "npm"),
+        "TMPDIR": str(BUILD / "tmp"),
         "PATH": f"{HOST}/bin:{environment['PATH']}",
     }
     done = subprocess.run(
@@ -48,6 +52,9 @@ def run(*command: str | pathlib.Path, cwd: pathlib.Path = TOP) -> None:
         check=False,
     )
     if done.returncode:
+        full = [str(place) for place in (BUILD, CACHE) if shutil.disk_usage(place).free < LEAST_DISK // 10]
+        if full or "os error 28" in done.stdout or "ENOSPC" in done.stdout:
+            sys.exit(f"The disk is full below {' and '.join(full) or BUILD}. {MORE_SPACE}")
         sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stdout[-6000:]}")
 
 
@@ -161,11 +168,26 @@ def main() -> None:
         help="install the host environment from this checkout, so that edits count at once",
     )
     dev: bool = options.parse_args().dev
+    try:
+        make_room()
+        with (BUILD / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (BUILD / "tmp").mkdir(exist_ok=True)
+            try:
+                make_all(dev=dev)
+            finally:
+                shutil.rmtree(BUILD / "tmp", ignore_errors=True)
+    except OSError as error:
+        sys.exit(f"{error.filename or BUILD}: {error.strerror}. {MORE_SPACE if error.errno == errno.ENOSPC else ''}")
+
+
+def make_room() -> None:
+    """Make the folders; stop before anything is half made when the first set-up cannot fit."""
     for folder in (BUILD, CACHE):
         folder.mkdir(parents=True, exist_ok=True)
-    with (BUILD / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        make_all(dev=dev)
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_DISK and not (BUILD / "stamps/install-python").exists():
+            sys.exit(f"Only {free / 1000**3:.1f} GB are free below {folder}. {MORE_SPACE}")
 
 
 def make_all(*, dev: bool) -> None:
