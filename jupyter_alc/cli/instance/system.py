@@ -84,7 +84,7 @@ class System:
         if self.wishes.example:
             self._start_example()
         self._write_data()
-        self._starters["hub"] = lambda: start_hub(self.layout, self._settings(port))
+        self._starters["hub"] = lambda: self._start_hub(port)
         self.programs["hub"] = self._starters["hub"]()
         self._wait_hub()
         self._read_logins()
@@ -158,6 +158,11 @@ class System:
             "ALC_NEW_LOGINS": "1" if self.wishes.new_logins and not self.logins else "",
         }
 
+    def _start_hub(self, port: int) -> Program:
+        """Start the Hub; what a killed one left of its proxy, also before an `alc up` that was killed, goes first."""
+        end_left_proxy(self.layout.run / "hub/proxy.pid")
+        return start_hub(self.layout, self._settings(port))
+
     def _wait_hub(self) -> None:
         hub = self.programs["hub"]
         wait_for(START_SECONDS, "The Hub", hub, lambda: _answers(f"{self.address}/hub/health"))
@@ -202,8 +207,6 @@ class System:
 
     def _start_again(self, name: str) -> None:
         self.programs[name].stop(1)
-        if name == "hub":
-            end_left_proxy(self.layout.run / "hub/proxy.pid")
         try:
             self.programs[name] = self._starters[name]()
             if name == "hub":
