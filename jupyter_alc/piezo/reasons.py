@@ -61,6 +61,6 @@ def why_it_ended(role: str, exit_code: int | None, log: str, log_file: Path) -> 
 def waiting_words(master: bool, workers: int, wanted: int, connect: bool) -> str:
     """The reason for waiting while a cluster starts."""
     if not master:
-        return "starting: waiting for Spark's master"
+        return "waiting for Spark's master"
     connect_words = "Connect up, waiting for the first query" if connect else "Connect starting"
-    return f"starting: master up, {workers} of {wanted} workers, {connect_words}"
+    return f"master up, {workers} of {wanted} workers, {connect_words}"

@@ -96,7 +96,7 @@ class Supervisor:
 
     async def _live(self) -> Ending:
         begun = self._clock.monotonic()
-        self._move(ClusterState.STARTING, "starting: making folders and secrets")
+        self._move(ClusterState.STARTING, "making folders and secrets")
         try:
             await self._start_unless_stopped()
         except AlcError as problem:
