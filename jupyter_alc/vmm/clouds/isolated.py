@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from jupyter_alc.core.errors import AlcError, Unavailable
+from jupyter_alc.core.errors import AlcError, Conflict, Unavailable
 from jupyter_alc.vmm.clouds import limits, network, volumes
 from jupyter_alc.vmm.clouds.asked import PEOPLE, Attach
 from jupyter_alc.vmm.clouds.etc import filtered_etc
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENV_AT: Final = "/opt/alc/env"
 CODE_AT: Final = "/opt/alc/code"
+PACKAGE: Final = "jupyter_alc"  # of a checkout nothing else is shown: it may hold state, logs and history
 AGENT_FOLDER: Final = "/run/alc/agent"
 _PYTHON: Final = f"{ENV_AT}/bin/python"
 _PATH: Final = f"{ENV_AT}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -84,6 +85,8 @@ class Isolated:
         if init is None or not init.alive():
             raise Unavailable(f"Machine {record.key} does not run.", next_step="Take another machine.")
         folder = volumes.host_folder(self.state, asked.person, asked.volume, asked.uid)
+        if any(Path(other).parent != folder.parent for other in record.volumes.values()):
+            raise Conflict("This machine is another person's.", next_step="Take another machine.")
         volumes.move_into(folder, init.pid, asked.at)
         record.volumes[asked.at] = str(folder)
         records.save(record)
@@ -115,14 +118,14 @@ class Isolated:
         record.pid, record.started = init.pid, init.started
 
     def _sandbox(self, record: MachineRecord, held: limits.Limits, etc: Path, user_data: bytes) -> Sandbox:
-        code = (Bind(self.code, CODE_AT),) if self.code else ()
+        code = (Bind(self.code / PACKAGE, f"{CODE_AT}/{PACKAGE}"),) if self.code else ()
         return Sandbox(
             argv=(_PYTHON, "-P", "-m", "jupyter_alc.vmm.agent"),
             etc=etc,
             hostname=record.key,
             environment=base_environment(code=self.code is not None),
             binds=(Bind(self.environments / record.environment, ENV_AT), *code),
-            folders=(Folder(AGENT_FOLDER, 0o700),),
+            folders=(Folder(AGENT_FOLDER, 0o700), *((Folder(CODE_AT),) if code else ())),
             files=(PrivateFile(f"{AGENT_FOLDER}/user-data.json", user_data),),
             devices=("/dev/fuse",) if Path("/dev/fuse").exists() else (),
             network=record.namespace,

@@ -108,6 +108,10 @@ def test_top_folder_holds_what_programs_need_and_no_more(two: Two) -> None:
     assert set(two.as_ada("ls /").split()) - optional == expected
 
 
+def test_of_a_developers_checkout_she_sees_the_package_only(two: Two) -> None:
+    assert two.as_ada("ls -A /opt/alc/code").split() == ["jupyter_alc"]
+
+
 def test_etc_knows_no_host_account_and_no_private_key(two: Two) -> None:
     assert {line.split(":")[0] for line in two.as_ada("cat /etc/passwd").splitlines()} == {"root", "nobody"}
     assert not two.as_ada("find /etc -name '*.key' -o -name private -o -name shadow -o -name 'machine-id'").strip()
@@ -210,6 +214,12 @@ def test_kernel_settings_are_read_only_on_the_machine(two: Two) -> None:
 def test_a_home_is_never_handed_to_another_uid(two: Two) -> None:
     answer = two.host.ask("attach", key="machine-ada", volume="home", person="brahe", uid=ADA, at="/home/brahe")
     assert answer["error"]["code"] == "conflict"
+
+
+def test_a_machine_takes_no_second_persons_home(two: Two) -> None:
+    answer = two.host.ask("attach", key="machine-ada", volume="home", person="brahe", uid=BRAHE, at="/home/brahe")
+    assert answer["error"]["code"] == "conflict"
+    assert two.as_ada("ls /home").strip() == "ada"
 
 
 def test_the_hosts_own_copy_of_a_home_is_hers_and_closed(two: Two) -> None:

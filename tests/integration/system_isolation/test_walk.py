@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.hub, pytest.mark.root, pytest.mark.fuse, pytest.mark.t
 
 WALK = """
 import os, stat
-ALONE = {'/usr', '/proc', '/sys', '/dev', '/opt/alc/env', '/opt/alc/code'}
+ALONE = {'/usr', '/proc', '/sys', '/dev', '/opt/alc/env', '/opt/alc/code/jupyter_alc'}
 files, folders, writable, special = [], [], [], []
 for at, inner, names in os.walk('/', onerror=lambda error: None):
     inner[:] = [name for name in inner if os.path.join(at, name) not in ALONE]
@@ -122,6 +122,17 @@ def test_nothing_is_writable_but_what_is_hers(seen: dict[str, list[str]]) -> Non
     assert [path for path in seen["writable"] if not _below(path, *hers)] == ["/run/alc/dms/dms.sock"]
     assert not [path for path in seen["writable"] if _below(path, "/home/ada/data/sans-examples")]
     assert [path for path in seen["special"] if not _below(path, *hers)] == ["/run/alc/dms/dms.sock"]
+
+
+def test_programs_and_devices_are_not_hers_to_change(two: TwoPeople) -> None:
+    code = """
+import subprocess
+words = ['find', '/usr', '/opt', '/dev', '-writable', '-not', '-type', 'l', '-not', '-path', '/dev/shm*']
+tell(subprocess.run(words, capture_output=True, text=True).stdout.split())
+"""
+    found = [path for path in two.ada.tells(code) if not path.startswith("/dev/pts/")]
+    harmless = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "fuse", "console"}
+    assert {path.removeprefix("/dev/") for path in found} <= harmless, found
 
 
 def test_no_readable_file_holds_a_secret_of_others(two: TwoPeople, seen: dict[str, list[str]]) -> None:
