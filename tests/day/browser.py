@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
 
 from day.report import NotTrue, require
 
@@ -99,11 +99,12 @@ class Person:
         self.open("/hub/login")
         self.page.fill("#username_input", self.name)
         self.page.fill("#password_input", self.password)
-        self.page.click("#login_submit", no_wait_after=True)
-        self.page.wait_for_selector(
-            "#logout, #spawn_form, .auth-form-body .alert, p.login_error", state="attached", timeout=PATIENCE
-        )
-        return self.page.locator("#logout").count() > 0
+        with self.page.expect_response(_is_login, timeout=PATIENCE) as answer:
+            self.page.click("#login_submit", no_wait_after=True)
+        if answer.value.status not in (302, 303):
+            return False
+        self.page.wait_for_selector("#logout", state="attached", timeout=PATIENCE)
+        return True
 
     def open_form(self) -> None:
         self.open("/hub/spawn")
@@ -170,6 +171,10 @@ class Person:
                 return
             self.page.wait_for_timeout(500)
         raise NotTrue(f"the notebook was still running after {seconds:.0f} s")
+
+
+def _is_login(answer: Response) -> bool:
+    return answer.request.method == "POST" and "/hub/login" in answer.url
 
 
 @contextmanager
