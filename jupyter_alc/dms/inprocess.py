@@ -44,6 +44,7 @@ class InProcess:
         self._engine = engine
         self._loop = loop
         self._access = EngineAccess(engine, _about)
+        self._pid = os.getpid()
 
     async def _there(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
@@ -93,6 +94,8 @@ class InProcess:
 
     def end(self) -> None:
         """Send what is unsent and stop; what the archive does not take now stays for the next process."""
+        if os.getpid() != self._pid:  # a forked child: the engine's thread is its parent's
+            return
         try:
             left = asyncio.run_coroutine_threadsafe(self._engine.flush(_LAST_FLUSH_SECONDS), self._loop)
             unsent = left.result(_LAST_FLUSH_SECONDS + 5)

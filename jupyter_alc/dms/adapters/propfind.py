@@ -21,6 +21,8 @@ REQUEST: Final = (
 )
 _DAV: Final = "{DAV:}"
 _STEP_SECONDS: Final = 2.0
+MADE: Final = '"time-'
+"""How a token begins that we made, of time and size, for an archive that tells no ETag."""
 
 
 class NotAnAnswer(ValueError):
@@ -110,7 +112,7 @@ def is_weak(etag: str, modified: float) -> bool:
 
 def token_of(etag: str, modified: float, size: int, now: float) -> str:
     """The version token of what was seen at `now` (the server's clock, where it told)."""
-    token = etag if etag else f'"{int(modified)}-{size}"'
+    token = etag if etag else f'{MADE}{int(modified)}-{size}"'
     if is_weak(etag, modified) and now - modified < _STEP_SECONDS:
         return unsettled(token, now)
     return token

@@ -81,7 +81,7 @@ class WebdavAdapter:
             return b""
         etag = bare(if_token)
         headers = {"Range": f"bytes={start}-{stop - 1}"}
-        if etag and not etag.startswith("W/"):
+        if etag and not etag.startswith(("W/", propfind.MADE)):  # a server without ETags would refuse any
             headers["If-Match"] = etag
         async with self._ask("GET", path, headers=headers, fine={200, 206}) as answer:
             if not self._same(answer, etag):
@@ -179,14 +179,18 @@ class WebdavAdapter:
 
     @staticmethod
     def _same(answer: aiohttp.ClientResponse, etag: str) -> bool:
-        told = answer.headers.get("ETag")
-        if told is not None:
-            return told == etag
+        if not etag.startswith(propfind.MADE):
+            return answer.headers.get("ETag") == etag
         modified = propfind.server_time(answer.headers["Last-Modified"]) if "Last-Modified" in answer.headers else 0.0
-        return etag.startswith(f'"{int(modified)}-')
+        return etag.startswith(f"{propfind.MADE}{int(modified)}-")
 
     def _url(self, path: str, *, folder: bool = False) -> URL:
-        tail = "/".join(quote(part, safe="") for part in path.split("/") if part)
+        try:
+            tail = "/".join(quote(part, safe="") for part in path.split("/") if part)
+        except UnicodeEncodeError:  # bytes of a local name that are no text; an address is text
+            raise FileNotThere(
+                f"{path!a} cannot be in the archive.", next_step="Use names of printable text."
+            ) from None
         text = f"{self._base}/{tail}" if tail else str(self._base)
         return URL(f"{text}/" if folder or not tail else text, encoded=True)
 

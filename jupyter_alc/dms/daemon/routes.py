@@ -110,8 +110,13 @@ async def _read(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=206, headers=headers)
         answer.content_length = end - first
         await answer.prepare(request)
-        async for piece in access.pieces(handle, first, end):
-            await answer.write(piece)
+        try:
+            async for piece in access.pieces(handle, first, end):
+                await answer.write(piece)
+        except AlcError as broken:  # the head is gone: the only honest end is one that cannot be taken for whole
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError from broken
         await answer.write_eof()
         return answer
 

@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST_WAITING: Final = 64  # below pyfuse3's 99 workers, so that somebody always reads the device
+MOST_WAITING: Final = 256  # as many as the kernel lets wait in the background
+WORKERS: Final = 300  # above `MOST_WAITING`, so that somebody always reads the device
 READ_SECONDS: Final = 30.0
 CHANGE_SECONDS: Final = 120.0
 

@@ -15,7 +15,7 @@ import trio
 from jupyter_alc.core.clock import SystemClock
 from jupyter_alc.core.errors import Missing
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
-from jupyter_alc.dms.fuse.bridge import Bridge
+from jupyter_alc.dms.fuse.bridge import WORKERS, Bridge
 from jupyter_alc.dms.fuse.control import tune
 from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
@@ -81,7 +81,7 @@ class Mount:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._end_when, stop)
-                await pyfuse3.main()
+                await pyfuse3.main(max_tasks=WORKERS)
                 nursery.cancel_scope.cancel()
         finally:
             self._forgetting.stop()

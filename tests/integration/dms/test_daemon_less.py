@@ -59,6 +59,25 @@ def test_two_processes_side_by_side_have_a_volume_each(environment, tmp_path):
     assert (tmp_path / "results" / "run" / "made.txt").read_text() == "from one"
 
 
+def test_a_forked_child_ends_at_once_and_leaves_its_parents_engine_alone(environment, tmp_path):
+    """Work that was shared out by multiprocessing does not wait for an engine that lives in the parent."""
+    code = (
+        CODE
+        + """
+import multiprocessing, time
+child = multiprocessing.get_context("fork").Process(target=print, args=("child",))
+begun = time.monotonic()
+child.start()
+child.join(50)
+assert child.exitcode == 0, child.exitcode
+assert time.monotonic() - begun < 25
+"""
+    )
+    done = run(code, "one", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "run" / "made.txt").read_text() == "from one"
+
+
 def test_without_service_and_catalogue_the_next_step_is_told(tmp_path):
     """One sentence and what to do, not a traceback of sockets."""
     code = (
