@@ -34,11 +34,14 @@ WANTED: Final = (
     "jupyter_lsp",
     "jupyterhub.singleuser.extension",
     "ipykernel",
+    "IPython",
+    "httpcore",
     "nbconvert",
     "nbconvert.exporters",
     "jupyter_alc.server.app",
 )
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
+_CAPABILITIES: Final = 64  # more than there are: a number without one is refused, which is fine
 _MOST_FILES: Final = 4096
 
 
@@ -63,12 +66,14 @@ def become(told: dict[str, Any]) -> None:
     os.setsid()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
+    libc = ctypes.CDLL(None)
     if os.getuid() == 0:
+        for capability in range(_CAPABILITIES):
+            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
         os.initgroups(told["name"], told["gid"])
         os.setresgid(told["gid"], told["gid"], told["gid"])
         os.setresuid(told["uid"], told["uid"], told["uid"])
         forbid_user_namespaces()
-    libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # else her own server could not look into its /proc/self
     os.closerange(3, _MOST_FILES)
