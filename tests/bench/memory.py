@@ -26,20 +26,27 @@ def measure(_rounds: int, pictures: Path) -> dict[str, Any]:
         machines = {one["key"]: one for one in system.machines()}
         warm = next(key for key, one in machines.items() if one["state"] == "ready" and one["type"] == "small")
         used = system.allocations("ada")[0]["machine"]
-        services = [int(system.facts["pid"])]
         below = _below()
-        all_of_us = sum(_pss(pid) for pid in _tree(services[0], below))
+        theirs = {pid for key in machines for pid in _of_machine(system, key, below)}
+        ours = [pid for pid in _tree(int(system.facts["pid"]), below) if pid not in theirs]
         return {
             "warm, nobody's": _machine(system, warm, below),
             "in use, Lab and one kernel": _machine(system, used, below),
-            "Hub, proxy, VMM, archive, launcher": {"pss_mb": round(all_of_us / 1e6)},
+            "Hub, proxy, VMM, archive, launcher": {
+                "pss_mb": round(sum(_pss(pid) for pid in ours) / 1e6),
+                "processes": len(ours),
+            },
         }
 
 
 def _machine(system: System, key: str, below: dict[int, list[int]]) -> dict[str, int]:
-    first = int(json.loads((system.state / "machines" / key / "machine.json").read_text())["pid"])
-    pids = _tree(first, below)
+    pids = _of_machine(system, key, below)
     return {"pss_mb": round(sum(_pss(pid) for pid in pids) / 1e6), "processes": len(pids)}
+
+
+def _of_machine(system: System, key: str, below: dict[int, list[int]]) -> list[int]:
+    first = int(json.loads((system.state / "machines" / key / "machine.json").read_text())["pid"])
+    return _tree(first, below)
 
 
 def _below() -> dict[int, list[int]]:
