@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 INNER: Final = ("PROXY_API_PORT", "HUB_PORT", "VMM_PORT", "ARCHIVE_PORT")
 _TRIES: Final = 100
+FIRST_PORT, LAST_PORT = 1024, 65535
 
 
 def is_free(port: int) -> bool:
@@ -28,11 +29,13 @@ def is_free(port: int) -> bool:
 
 def public_port(wanted: int) -> int:
     """Return `wanted` or the next free port after it; `Conflict` when a hundred in a row are taken."""
-    for port in range(wanted, min(wanted + _TRIES, 65536)):
+    for port in range(wanted, min(wanted + _TRIES, LAST_PORT + 1)):
         if is_free(port):
             return port
     raise Conflict(
-        f"Ports {wanted} to {wanted + _TRIES - 1} are all taken.", next_step="Give another --port.", field="port"
+        f"Ports {wanted} to {min(wanted + _TRIES - 1, LAST_PORT)} are all taken.",
+        next_step="Give another --port.",
+        field="port",
     )
 
 

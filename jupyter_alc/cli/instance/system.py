@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 import urllib.error
@@ -17,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from jupyter_alc.cli.instance import example
 from jupyter_alc.cli.instance.layout import ARCHIVE_UID, SERVICE_UID, Layout, write_private
-from jupyter_alc.cli.instance.ports import inner_ports, public_port
+from jupyter_alc.cli.instance.ports import FIRST_PORT, LAST_PORT, inner_ports, public_port
 from jupyter_alc.cli.instance.programs import (
     CONFIG_AT,
     Program,
@@ -27,7 +28,7 @@ from jupyter_alc.cli.instance.programs import (
     start_launcher,
     wait_for,
 )
-from jupyter_alc.core.errors import AlcError, Conflict, Unavailable, from_json
+from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Unavailable, from_json
 from jupyter_alc.vmm.client import HubClient
 from jupyter_alc.vmm.types import read_machine_types
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 120.0
 DRAIN_SECONDS: Final = 150.0
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
 _AGAIN_AFTER: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses before a program that ended is started again
 
 
@@ -74,7 +76,7 @@ class System:
 
     def start(self) -> None:
         """Start everything in order and return when a browser would be answered. Raises `AlcError`."""
-        self._check_files()
+        self._check_wishes()
         self.layout.make()
         self._take_lock()
         port = public_port(self.wishes.port)
@@ -90,8 +92,21 @@ class System:
         self._read_logins()
         self._note(port)
 
-    def _check_files(self) -> None:
-        """Every mistake in a file is told before anything is started."""
+    def _check_wishes(self) -> None:
+        """Every mistake in a file or a name is told before anything is started."""
+        for name in self.wishes.people:
+            if not _NAME.fullmatch(name):
+                raise BadInput(
+                    f"{name[:60]!r} cannot be the name of an account.",
+                    next_step="Use small letters, digits and . _ - @, beginning with a letter or digit.",
+                    field="people",
+                )
+        if not FIRST_PORT <= self.wishes.port <= LAST_PORT:  # the proxy is nobody's root
+            raise BadInput(
+                f"--port {self.wishes.port} cannot be used.",
+                next_step=f"Give a port from {FIRST_PORT} to {LAST_PORT}.",
+                field="port",
+            )
         example.catalogue_text(self.wishes.catalogue, None)
         example.credentials_text(self.wishes.credentials, {})
         read_machine_types(self.wishes.machine_types or self.layout.hub_config / "machine-types.yaml")

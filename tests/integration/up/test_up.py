@@ -213,6 +213,30 @@ def test_a_catalogue_with_a_mistake_is_told_with_its_line_before_anything_starts
     assert not one.state.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--port", "0"], "--port 0 cannot be used. Give a port from 1024 to 65535."),
+        (["--port", "80"], "--port 80 cannot be used."),
+        (["--port", "70000"], "--port 70000 cannot be used."),
+        (["--people", "ada", "a/b"], "'a/b' cannot be the name of an account. Use small letters"),
+        (["--people", "Ada"], "'Ada' cannot be the name of an account."),
+        (["--machine-types", "{wrong}"], "line 1: no list of machine types."),
+        (["--credentials", "{wrong}"], "line 1: "),
+        (["--catalogue", "{wrong}/none.yaml"], "none.yaml: the file cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line_before_anything_starts(tmp_path, words, told):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("x: y\n")
+    wrong.chmod(0o600)
+    one = Up(tmp_path, *(word.format(wrong=wrong) for word in words))
+    assert one.process.wait(PATIENCE) == 1
+    assert len(one.said().splitlines()) == 1, one.said()
+    assert told in one.said()
+    assert not (one.state / "machines").exists()
+
+
 def test_a_taken_port_is_passed_over(up, tmp_path):
     (tmp_path / "types.yaml").write_text(TYPES.replace("min_ready: 1", "min_ready: 0"))
     taken = up.noted["port"]
