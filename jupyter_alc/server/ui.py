@@ -10,10 +10,11 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 from yarl import URL
 
-from jupyter_alc.core.errors import Denied, Unavailable
+from jupyter_alc.core.errors import Denied, NotFound, Unavailable
 from jupyter_alc.piezo.ui import needs_rewriting, rewritten
 from jupyter_alc.server.clusters import asked
 from jupyter_alc.server.handler import AlcHandler, authorized
+from jupyter_alc.server.ui_logs import APPLICATIONS, asks_log, executors_path, log_address, logs_led, tells_logs
 from jupyter_alc.server.ui_rules import (
     XSRF_TAIL,
     changes_something,
@@ -116,7 +117,31 @@ class UiHandler(UiPage):
             return
         if not ui_url:
             raise Unavailable("This cluster shows no Spark UI yet.", next_step="Wait until the cluster is ready.")
-        await self._pass_on(id, ui_url)
+        if (log := asks_log(page)) is None:
+            await self._pass_on(id, ui_url)
+        else:
+            await self._log(ui_url, *log)
+
+    async def _log(self, ui_url: str, executor: str, kind: str) -> None:
+        """Tell the end of an executor's log as plain text, so that nothing a program wrote there is a page."""
+        try:
+            executors = executors_path(await self._read(ui_url.rstrip("/") + APPLICATIONS)) or APPLICATIONS
+            address = log_address(await self._read(ui_url.rstrip("/") + executors), executor, kind)
+            told = None if address is None else await self._read(address)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.log.info("log of executor %s: %s", executor, type(error).__name__)
+            raise Unavailable("The executor's log cannot be read now.", next_step="Try again in a moment.") from None
+        if told is None:
+            raise NotFound(f"Executor {executor} has no {kind} here.", next_step="Look at the list of executors.")
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(told)
+
+    async def _read(self, address: str) -> bytes:
+        plain = {"Accept-Encoding": "identity"}
+        session = self.alc.ui.session()
+        async with session.get(address, headers=plain, allow_redirects=False, raise_for_status=True) as answer:
+            return await answer.read()
 
     async def _pass_on(self, id: str, ui_url: str) -> None:
         prefix = self.prefix(id)
@@ -154,6 +179,8 @@ class UiHandler(UiPage):
             self.set_header("Location", led)
         if needs_rewriting(page) and answer.status == HTTPStatus.OK and self.request.method == "GET":
             self.write(rewritten(await answer.content.read()))
+        elif tells_logs(page) and answer.status == HTTPStatus.OK and self.request.method == "GET":
+            self.write(logs_led(await answer.content.read(), prefix))
         else:
             async for piece in answer.content.iter_chunked(PIECE_BYTES):
                 self.write(piece)

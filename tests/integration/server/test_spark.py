@@ -64,6 +64,22 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Any:
         remove_sockets(runtime)
 
 
+def logs_are_read_through_ones_own_server(server: Running, ui: str) -> None:
+    application = server.alc("GET", f"{ui}/api/v1/applications").json[0]["id"]
+    told = server.alc("GET", f"{ui}/api/v1/applications/{application}/allexecutors").json
+    links = {one["id"]: one["executorLogs"] for one in told if one["executorLogs"]}
+    assert links, told
+    for executor, kinds in links.items():
+        assert set(kinds) == {"stdout", "stderr"}
+        for kind, link in kinds.items():
+            assert link.endswith(f"/jupyter-alc/v1/{ui}/executor-logs/{executor}/{kind}")
+            answer = server.alc("GET", f"{ui}/executor-logs/{executor}/{kind}")
+            assert answer.status == 200
+            assert answer.headers["Content-Type"].startswith("text/plain")
+    assert b"Executor" in server.alc("GET", f"{ui}/executor-logs/{next(iter(links))}/stderr").body
+    assert server.alc("GET", f"{ui}/executor-logs/77/stderr").json["code"] == "not_found"
+
+
 def test_a_cluster_lives_through_a_kernel_and_goes_when_asked(real_server: Running) -> None:
     kernel = Kernel(real_server)
     kernel.run("%load_ext jupyter_alc")
@@ -91,6 +107,7 @@ def test_a_cluster_lives_through_a_kernel_and_goes_when_asked(real_server: Runni
     jobs = real_server.alc("GET", f"piezo/clusters/{cluster['id']}/ui/jobs/").body.decode()
     assert "/a%40b/jupyter-alc/v1/piezo/clusters/" in jobs
     assert 'href="/jobs' not in jobs
+    logs_are_read_through_ones_own_server(real_server, f"piezo/clusters/{cluster['id']}/ui")
     script = real_server.alc("GET", f"piezo/clusters/{cluster['id']}/ui/static/jquery.min.js").body.decode()
     assert "X-XSRFToken" in script
     kernel.close()
