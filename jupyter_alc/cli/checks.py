@@ -137,8 +137,9 @@ def _environments(layout: Layout) -> Iterator[Check]:
 def _disk(state: Path) -> Check:
     place = next(one for one in (state, *state.parents) if one.exists())
     free = shutil.disk_usage(place).free
-    said = f"{free / 1000**3:.1f} GB free below {place}"
-    return Check("disk space", free >= LEAST_DISK, True, said, "Make at least 2 GB free, or choose another --state.")
+    enough = free >= LEAST_DISK
+    said = f"{free / 1000**3:.1f} GB free below {place}{'' if enough else '.'}"
+    return Check("disk space", enough, True, said, "Make at least 2 GB free, or choose another --state.")
 
 
 def _port() -> Check:
