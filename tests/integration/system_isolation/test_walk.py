@@ -251,5 +251,6 @@ tell({
     assert told["nested"] != "0"
     assert told["setuid"] != "0"
     assert "NoNewPrivs:\t1" in told["status"]
-    assert "CapBnd:\t0000000000000000" in told["status"] or "CapEff:\t0000000000000000" in told["status"]
+    assert "CapBnd:\t0000000000000000" in told["status"]
+    assert "CapEff:\t0000000000000000" in told["status"]
     assert told["thread"] == "7"
