@@ -27,11 +27,28 @@ def is_free(port: int) -> bool:
     return True
 
 
-def public_port(wanted: int) -> int:
-    """Return `wanted` or the next free port after it; `Conflict` when a hundred in a row are taken."""
+def _hold(port: int) -> socket.socket | None:
+    """Hold a name for the port while the answer lives: of two that start at once only one may find it free."""
+    hold = socket.socket(socket.AF_UNIX)
+    try:
+        hold.bind(f"\0jupyter-alc-port-{port}")
+    except OSError:
+        hold.close()
+        return None
+    return hold
+
+
+def public_port(wanted: int) -> tuple[int, socket.socket]:
+    """Return `wanted` or the next free port after it, and what holds it for us until it is closed.
+
+    `Conflict` when a hundred in a row are taken.
+    """
     for port in range(wanted, min(wanted + _TRIES, LAST_PORT + 1)):
-        if is_free(port):
-            return port
+        hold = _hold(port)
+        if hold is not None and is_free(port):
+            return port, hold
+        if hold is not None:
+            hold.close()
     raise Conflict(
         f"Ports {wanted} to {min(wanted + _TRIES - 1, LAST_PORT)} are all taken.",
         next_step="Give another --port.",

@@ -69,6 +69,7 @@ class System:
     _service_address: str = ""
     _ports: dict[str, int] = field(default_factory=dict)
     _lock: IO[str] | None = None
+    _port_hold: socket.socket | None = None
     _starters: dict[str, Callable[[], Program]] = field(default_factory=dict)
     _falls: dict[str, int] = field(default_factory=dict)
 
@@ -79,7 +80,7 @@ class System:
         self._check_wishes()
         self.layout.make()
         self._take_lock()
-        port = public_port(self.wishes.port)
+        port, self._port_hold = public_port(self.wishes.port)
         self._ports = inner_ports(self.layout.state / "ports.json")
         self.address = f"http://127.0.0.1:{port}"
         self._start_launcher()
@@ -244,8 +245,9 @@ class System:
         self._stop_program("archive", 10)
         self.layout.remove_run()
         (self.layout.state / "up.json").unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
+        for held in (self._port_hold, self._lock):
+            if held is not None:
+                held.close()
 
     def _stop_program(self, name: str, seconds: float) -> None:
         if name in self.programs:

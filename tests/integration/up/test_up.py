@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from jupyter_alc.cli.instance.ports import public_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -246,6 +248,16 @@ def test_a_taken_port_is_passed_over(up, tmp_path):
         assert int(one.address.rsplit(":", 1)[1]) > taken
     finally:
         assert one.stop() == 0
+
+
+def test_two_that_start_at_once_do_not_both_take_a_port():
+    port, hold = public_port(8790)
+    other, second = public_port(8790)
+    with hold, second:
+        assert other > port
+    again, third = public_port(8790)
+    with third:
+        assert again == port, "an instance that ended gives it back"
 
 
 @pytest.mark.fuse
