@@ -5,9 +5,12 @@ With a terminal the system then stays up until Ctrl-C. Without one everything en
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from day.browser import browser
@@ -18,6 +21,7 @@ from jupyter_alc.cli.checks import all_checks
 from jupyter_alc.cli.instance.layout import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DEMO = CHECKOUT / "build/demo"
@@ -54,7 +58,8 @@ def main() -> int:
         with browser() as chromium:
             Day(system, report, chromium, pictures).run()
         if sys.stdin.isatty() and report.ok:
-            stay(system)
+            with alone_at_the_terminal():
+                stay(system)
     except KeyboardInterrupt:
         tell("stopping")
     except Exception as error:  # noqa: BLE001  (the report holds the reason; everything must still be ended)
@@ -71,6 +76,27 @@ def look(state: Path) -> None:
     checks = all_checks(Layout.found(state=state))
     missing = [one for one in checks if not one.ok and (one.needed or one.name == "Chromium")]
     require(not missing, "; ".join(f"{one.name}: {one.found} {one.cure}" for one in missing))
+
+
+@contextmanager
+def alone_at_the_terminal() -> Iterator[None]:
+    """Take Ctrl-C for ourselves: `make` would else end with an error for what is the usual way to stop."""
+    terminal, before = sys.stdin.fileno(), os.getpgrp()
+    kept = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    moved = False
+    try:
+        with suppress(OSError):
+            if os.tcgetpgrp(terminal) == before:
+                os.setpgid(0, 0)
+                moved = True
+                os.tcsetpgrp(terminal, os.getpgrp())
+        yield
+    finally:
+        with suppress(OSError):
+            if moved:
+                os.tcsetpgrp(terminal, before)
+                os.setpgid(0, before)
+        signal.signal(signal.SIGTTOU, kept)
 
 
 def stay(system: System) -> None:
