@@ -88,6 +88,7 @@ class DataService:
                 return await question(client)
             finally:
                 await client.close()
+                await asyncio.sleep(0.01)  # a connection that broke off is closed a turn of the loop later
 
         return asyncio.run(asked())
 

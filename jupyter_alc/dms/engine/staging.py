@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.errors import AlcError, Conflict, NoSpace
 from jupyter_alc.core.states import FILE_MOVES, FileState, check_move
+from jupyter_alc.dms.engine.disk import full_disk_told, leave_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from jupyter_alc.core.clock import Clock, IdMaker
+
+log = logging.getLogger(__name__)
 
 LAYOUT: Final = 1
 _OFFERS: Final = 31
@@ -144,8 +148,7 @@ class Staging:
     def adopt(self, file: StagedFile) -> None:
         """Give a prepared file its row and its place."""
         _sync_folder(self._top)
-        with full_disk_told():
-            self._save(file)
+        self._save(file)
         self._files[file.dataset, file.path] = file
 
     def abandon(self, file: StagedFile) -> None:
@@ -159,12 +162,12 @@ class Staging:
             if file.state is not FileState.OPEN_DIRTY:
                 self._move(file, FileState.OPEN_DIRTY)
             file.synced = False
-            with full_disk_told():
-                self._save(file)
+            self._save(file)
 
     def write(self, file: StagedFile, offset: int, data: bytes) -> None:
-        """Write all of `data`."""
+        """Write all of `data`; `NoSpace` before the disk is so full that nothing could be sent from it any more."""
         with full_disk_told():
+            leave_room(file.descriptor, len(data))
             view, done = memoryview(data), 0
             while done < len(view):
                 done += os.pwrite(file.descriptor, view[done:], offset + done)
@@ -190,14 +193,16 @@ class Staging:
         file.synced = file.durable == file.changes
         if closed and file.state is FileState.OPEN_DIRTY and file.synced:
             self._move(file, FileState.STAGED)
-        with full_disk_told():
-            self._save(file)
+        self._save(file)
 
     def move(self, file: StagedFile, state: FileState, problem: AlcError | None = None) -> None:
-        """Note a step of its way."""
+        """Note a step of its way; on a full disk the row stays behind, and the next start takes the way from there."""
         self._move(file, state)
         file.problem = problem.as_json() if problem else None
-        self._save(file)
+        try:
+            self._save(file)
+        except NoSpace:
+            log.warning("The disk is full: that a file is %s is not kept.", state)
 
     def offer(self, file: StagedFile, checksum: str) -> None:
         """Note, before it is published, what may be in the archive from now on."""
@@ -291,8 +296,8 @@ class Staging:
 
     @contextmanager
     def _rows(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, one thread at a time."""
-        with self._lock, self._connection:
+        """One transaction, one thread at a time; `NoSpace` when the disk has no room for it."""
+        with full_disk_told(), self._lock, self._connection:
             yield self._connection
 
     def _changed(self, file: StagedFile) -> None:
@@ -360,20 +365,6 @@ class Staging:
         told = json.loads(problem) if problem else None
         kept = (number, dataset, path, FileState(state), size, base, changed, data, descriptor, tries, told, offered)
         return StagedFile(*kept, synced=bool(synced), attempted=True, token_salt=os.getpid())
-
-
-class full_disk_told:  # noqa: N801  (reads as words in a with statement)
-    """Translate what the local disk says once."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """A full disk, told by the system or by SQLite, is `NoSpace`."""
-        sqlite_full = isinstance(error, sqlite3.OperationalError) and "full" in str(error)
-        if sqlite_full or (isinstance(error, OSError) and not isinstance(error, AlcError)):
-            raise NoSpace(
-                "The disk that holds unsent results does not take more.", next_step="Make room, or wait for the upload."
-            ) from error
 
 
 def _open_rows(path: Path) -> sqlite3.Connection:
