@@ -80,7 +80,7 @@ def _programs(root: bool) -> Iterator[Check]:
 def _fuse() -> Check:
     device = Path(FUSE)
     try:
-        there = stat.S_ISCHR(device.stat().st_mode)
+        there = device.stat().st_rdev == os.makedev(10, 229)
     except OSError:
         there = False
     if there and not os.access(device, os.R_OK | os.W_OK):
