@@ -146,12 +146,11 @@ class Cache:
             self._row("DELETE FROM versions WHERE key = ?", key)
         return True
 
-    def make_room(self, size: int) -> bool:
-        """Evict until the disk has `size` bytes free: what was written goes before what can be fetched again."""
+    def make_room(self, size: int) -> None:
+        """Evict until the disk has `size` bytes free for what cannot be fetched again; `OSError` if it cannot."""
         while self._free() < size:
             if not (self._evict_closed() or self._evict_open()):
-                return False
-        return True
+                raise OSError(errno.ENOSPC, "the disk is full")
 
     def _row(self, change: str, *values: str) -> None:
         """One change of the index; `OSError` when the disk takes none."""

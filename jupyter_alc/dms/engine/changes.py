@@ -22,6 +22,7 @@ from jupyter_alc.core.errors import (
 )
 from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.adapters.interface import HIDDEN
+from jupyter_alc.dms.engine.disk import ROWS_ROOM, full_disk_told
 from jupyter_alc.dms.engine.names import split
 from jupyter_alc.dms.engine.opened import OpenFile
 from jupyter_alc.dms.engine.reading import ArchiveFile
@@ -115,6 +116,8 @@ class Changes:
         """Write to staging, bringing the file there first if it is not."""
         file = await self._staged(opened)
         await self._change(file)
+        with full_disk_told():
+            self._cache.make_room(len(data) + ROWS_ROOM)
         self._staging.write(file, offset, data)
 
     async def truncate(self, opened: OpenFile, size: int) -> None:

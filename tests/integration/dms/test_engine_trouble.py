@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from jupyter_alc.core.clock import SystemClock
 from jupyter_alc.core.dataset import Access, MountedDataset
-from jupyter_alc.core.errors import FileNotThere, NotFolder
+from jupyter_alc.core.errors import FileNotThere, NoSpace, NotFolder
 from jupyter_alc.dms.adapters.interface import AnsweredBadly
 from jupyter_alc.dms.adapters.local import LocalAdapter
 from jupyter_alc.dms.engine.engine import Tuning
@@ -216,3 +217,35 @@ async def test_waiting_for_a_turn_is_not_taken_for_an_archive_that_is_away(datas
 
     assert await asyncio.gather(*(link.ask(slow) for _ in range(24))) == [1] * 24
     assert link.reachable
+
+
+async def fill(engine, handle):
+    for at in range(0, 8_000_000, 131_072):
+        await engine.write(handle, at, bytes(131_072))
+
+
+@pytest.mark.root
+async def test_on_a_full_disk_the_cache_goes_before_results_and_what_was_closed_is_still_sent(
+    tmp_path, dataset, behind
+):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=700", "tmpfs", volume], check=True)
+    try:
+        (behind / "big").write_bytes(os.urandom(8_000_000))
+        async with running_engine(volume, [dataset], tuning=Tuning(settle_seconds=60, keep_free_bytes=0)) as engine:
+            await get(engine, "ds/big")
+            assert engine.status()[0].cached_bytes > 6_000_000
+            await put(engine, "ds/result", bytes(8_000_000))
+            handle = await engine.open("ds/too-much", write=True, create=True)
+            with pytest.raises(NoSpace):
+                await fill(engine, handle)
+            left = await engine.flush(20)
+            assert [one.path for one in left] == ["ds/too-much"]
+            assert (behind / "result").read_bytes() == bytes(8_000_000)
+            await engine.unlink("ds/too-much")
+            await engine.close(handle)
+            await put(engine, "ds/after", b"room again")
+            assert await engine.flush(20) == []
+    finally:
+        subprocess.run(["umount", "-l", volume], check=False)
