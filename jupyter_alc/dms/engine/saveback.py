@@ -200,8 +200,7 @@ class SaveBack:
         self._finish(file, entry)
 
     def _finish(self, file: StagedFile, entry: Entry) -> None:
-        self._staging.move(file, FileState.CLEAN)
-        self._staging.drop(file)
+        self._staging.finish(file)
         self._confirmed(file, entry)
 
     @staticmethod

@@ -232,6 +232,11 @@ class Staging:
         file.path, file.base, file.offered = path, base, offered
         self._files[file.dataset, path] = file
 
+    def finish(self, file: StagedFile) -> None:
+        """Forget a file that is in the archive, in one step: a kill leaves its row as it was, or none."""
+        self._move(file, FileState.CLEAN)
+        self.drop(file)
+
     def drop(self, file: StagedFile) -> None:
         """Forget a file that was sent or removed; open handles keep its bytes."""
         with self._rows() as rows:
