@@ -119,8 +119,7 @@ def test_a_taken_port_is_known_from_the_log():
 def test_waiting_always_has_a_reason():
     assert waiting_words(master=False, workers=0, wanted=2, connect=False) == "waiting for Spark's master"
     assert (
-        waiting_words(master=True, workers=1, wanted=2, connect=False)
-        == "master up, 1 of 2 workers, Connect starting"
+        waiting_words(master=True, workers=1, wanted=2, connect=False) == "master up, 1 of 2 workers, Connect starting"
     )
 
 
