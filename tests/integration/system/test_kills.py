@@ -118,7 +118,7 @@ def test_the_kernel_during_a_query(world, ada):
 
 def _run_and_forget(person: Person, code: str) -> None:
     with contextlib.suppress(Exception):  # its kernel is killed meanwhile
-        person.run(code, 20)
+        person.run(code, 5)
 
 
 @pytest.mark.spark

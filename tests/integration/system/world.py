@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
+from websocket import WebSocketException
 
 from integration.system_isolation.two_people import Someone
 from jupyter_alc.core.errors import AlcError
@@ -32,7 +33,15 @@ def until(seen: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         try:
             if last := seen():
                 return last
-        except (AlcError, requests.RequestException, OSError, LookupError, ValueError, StopIteration) as error:
+        except (
+            AlcError,
+            requests.RequestException,
+            WebSocketException,
+            OSError,
+            LookupError,
+            ValueError,
+            StopIteration,
+        ) as error:
             last = error
         time.sleep(0.2)
     message = f"{what} (last: {last!r})"
@@ -108,7 +117,7 @@ class Person(Someone):
 
     def remembers(self) -> bool:
         """Say whether it is still the same kernel."""
-        return bool(self.tells("tell('remembered' in globals())"))
+        return bool(self.tells("tell('remembered' in globals())", 10))
 
     def write(self, name: str) -> str:
         """Write a new file to her results through the mount and return its checksum."""
