@@ -1,7 +1,7 @@
 """The data service as those meet it who start it and ask it: orders, locks, peers, privileges, ends."""
 
-import contextlib
 import asyncio
+import contextlib
 import json
 import os
 import shutil
