@@ -120,9 +120,9 @@ class UiHandler(UiPage):
         if (log := asks_log(page)) is None:
             await self._pass_on(id, ui_url)
         else:
-            await self._log(ui_url, *log)
+            await self._tell_log(ui_url, *log)
 
-    async def _log(self, ui_url: str, executor: str, kind: str) -> None:
+    async def _tell_log(self, ui_url: str, executor: str, kind: str) -> None:
         """Tell the end of an executor's log as plain text, so that nothing a program wrote there is a page."""
         try:
             executors = executors_path(await self._read(ui_url.rstrip("/") + APPLICATIONS)) or APPLICATIONS
