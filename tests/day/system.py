@@ -44,7 +44,8 @@ class System:
     def start(self, seconds: float = 180) -> None:
         """Start it and return when the login page answers."""
         self.state.parent.mkdir(parents=True, exist_ok=True)
-        words = [sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(self.state)]
+        words = ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--"]  # nothing outlives a test that is killed
+        words += [sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(self.state)]
         words += ["--port", str(self.port), "--logins", str(self._logins_file)]
         log = self.state.parent / f"{self.state.name}.log"
         with log.open("w") as output:
