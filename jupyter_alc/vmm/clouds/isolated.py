@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from jupyter_alc.core.errors import AlcError, Conflict, Unavailable
+from jupyter_alc.core.errors import AlcError, Conflict, Missing, Unavailable
 from jupyter_alc.vmm.clouds import limits, network, volumes
 from jupyter_alc.vmm.clouds.asked import PEOPLE, Attach
 from jupyter_alc.vmm.clouds.etc import filtered_etc
@@ -114,7 +114,7 @@ class Isolated:
         init = ProcessId.of(running.init)
         if init is None:
             running.process.wait()
-            raise Unavailable("The machine ended at once.", next_step="Look at its log.")
+            raise Missing("The machine ended at once.", next_step="Look at its log.")
         record.pid, record.started = init.pid, init.started
 
     def _sandbox(self, record: MachineRecord, held: limits.Limits, etc: Path, user_data: bytes) -> Sandbox:
@@ -148,4 +148,4 @@ def _wait_made(init: int, log: Path, deadline_seconds: float = 20.0) -> None:
 
 def _not_made(log: Path) -> AlcError:
     said = log.read_text(errors="replace").strip().splitlines()[-1:]
-    return Unavailable(f"The machine did not start: {' '.join(said)[:200]}", next_step="Look at its log, machine.log.")
+    return Missing(f"The machine did not start: {' '.join(said)[:200]}", next_step="Look at its log, machine.log.")

@@ -86,7 +86,9 @@ class Launcher:
             self.end(wanted.key)
             if isinstance(error, AlcError):
                 raise
-            raise Unavailable(f"The machine could not be made: {error.strerror}.", next_step="Try again.") from error
+            raise Missing(
+                f"The machine could not be made: {error.strerror}.", next_step="Look at the launcher's log."
+            ) from error
         return record.as_json()
 
     def _record(self, wanted: asked.Make) -> MachineRecord:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SERVER_PORT: Final = 8888
 SERVICE_ADDRESSES: Final = tuple(f"10.{second}.0.1" for second in range(210, 220))
 _TABLE: Final = "100"
+_TCP: Final = "6"  # by number: a bare computer has no /etc/protocols
 _RULE_PREFERENCE: Final = "20000"
 
 
@@ -56,7 +57,7 @@ def _ip(*words: str) -> str:
 
 
 def _refused(words: tuple[str, ...], said: str) -> AlcError:
-    return Unavailable(
+    return Missing(
         f"The network of a machine could not be set up: ip {' '.join(words)}: {said.strip()[:200]}",
         next_step="Look whether the kernel has veth pairs, network namespaces and policy rules.",
     )
@@ -65,7 +66,7 @@ def _refused(words: tuple[str, ...], said: str) -> AlcError:
 def _quietly(*words: str) -> None:
     try:
         _ip(*words)
-    except Unavailable:
+    except (Missing, Unavailable):
         return  # already gone, which is what was wanted
 
 
@@ -152,10 +153,10 @@ def _connect(link: Link, service: str, ports: tuple[int, ...]) -> None:
     if not ports:
         _ip(*inside, "rule", "add", "to", service, "lookup", _TABLE)
     for port in ports:
-        _ip(*inside, "rule", "add", "to", service, "ipproto", "tcp", "dport", str(port), "lookup", _TABLE)
+        _ip(*inside, "rule", "add", "to", service, "ipproto", _TCP, "dport", str(port), "lookup", _TABLE)
     if ports:
         answers = ("sport", str(SERVER_PORT), "dport", _calling_ports())
-        _ip(*inside, "rule", "add", "to", service, "ipproto", "tcp", *answers, "lookup", _TABLE)
+        _ip(*inside, "rule", "add", "to", service, "ipproto", _TCP, *answers, "lookup", _TABLE)
 
 
 def disconnect(link: Link) -> None:

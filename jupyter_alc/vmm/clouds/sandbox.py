@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from jupyter_alc.core.errors import AlcError, Missing, Unavailable
+from jupyter_alc.core.errors import AlcError, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,8 +174,8 @@ def _memory_file(content: bytes) -> IO[bytes]:
 def start(sandbox: Sandbox, output: IO[bytes] | int, stdin: int = subprocess.DEVNULL) -> Running:
     """Start `sandbox` in a session of its own, its output going to `output`; returns when bubblewrap has made its init.
 
-    Neither the host's paths nor the environment stand in any process's arguments. Raises `Missing` without bubblewrap,
-    `Unavailable` when it could not start.
+    Neither the host's paths nor the environment stand in any process's arguments. Raises `Missing` without bubblewrap
+    and when it could not start.
     """
     held = [_memory_file(private.content) for private in sandbox.files]
     words = _arguments(sandbox, [one.fileno() for one in held])
@@ -218,4 +218,4 @@ def start(sandbox: Sandbox, output: IO[bytes] | int, stdin: int = subprocess.DEV
 
 
 def _not_started() -> AlcError:
-    return Unavailable("The sandbox could not be made.", next_step="Look at its log for bubblewrap's reason.")
+    return Missing("The sandbox could not be made.", next_step="Look at its log for bubblewrap's reason.")
