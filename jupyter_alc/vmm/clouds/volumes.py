@@ -72,6 +72,7 @@ def move_into(folder: Path, init: int, at: str) -> None:
     Raises `Unavailable` when the kernel or the machine refuses.
     """
     namespace = os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    root = os.open(f"/proc/{init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     tree = -1
     try:
         path = os.fsencode(folder)
@@ -79,11 +80,12 @@ def move_into(folder: Path, init: int, at: str) -> None:
         wanted = _Attributes(set=_NOSUID | _NODEV)
         size = ctypes.c_size_t(ctypes.sizeof(wanted))
         _call(_MOUNT_SETATTR, tree, ctypes.c_char_p(b""), _AT_EMPTY_PATH, ctypes.byref(wanted), size)
-        reason = _in_child(namespace, tree, at.encode(), folder.stat())
+        reason = _in_child((namespace, root), tree, at.encode(), folder.stat())
     except OSError as error:
         raise _refused(at, error.strerror or str(error)) from error
     finally:
         os.close(namespace)
+        os.close(root)
         if tree >= 0:
             os.close(tree)
     if reason:
@@ -96,13 +98,13 @@ def _refused(at: str, reason: str) -> AlcError:
     )
 
 
-def _in_child(namespace: int, tree: int, at: bytes, source: os.stat_result) -> str:
+def _in_child(machine: tuple[int, int], tree: int, at: bytes, source: os.stat_result) -> str:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         reason = b""
         try:
-            _enter_and_move(namespace, tree, at, source)
+            _enter_and_move(machine, tree, at, source)
         except OSError as error:
             reason = (error.strerror or "refused").encode()
         finally:
@@ -115,10 +117,13 @@ def _in_child(namespace: int, tree: int, at: bytes, source: os.stat_result) -> s
     return reason_told
 
 
-def _enter_and_move(namespace: int, tree: int, at: bytes, source: os.stat_result) -> None:
+def _enter_and_move(machine: tuple[int, int], tree: int, at: bytes, source: os.stat_result) -> None:
+    namespace, root = machine
     if _LIBC.setns(namespace, _CLONE_NEWNS) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    os.fchdir(root)  # the machine's own root: another one than the namespace's where the host is itself in a chroot
+    os.chroot(".")
     os.makedirs(at, mode=0o755, exist_ok=True)  # noqa: PTH103  (nothing may be imported in here)
     now = os.lstat(at)
     if (now.st_dev, now.st_ino) == (source.st_dev, source.st_ino):
