@@ -113,6 +113,7 @@ c.JupyterHub.services = [
             "ALC_SERVICE_ADDRESS": ADDRESS,
             "ALC_MACHINE_TYPES": MACHINE_TYPES,
             "ALC_HUB_SECRET_FILE": str(HUB_SECRET),
+            "ALC_CLOUD": os.environ.get("ALC_CLOUD", "local"),
             "HOME": str(STATE),
         },
     }
