@@ -216,6 +216,7 @@ def test_a_submission_without_the_secret_is_refused(ground: Ground, cluster: Clu
         "HOME": str(tmp_path),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
+        "JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={tmp_path} -XX:-UsePerfData",  # it is killed and tidies nothing
     }
     before = applications(ground, cluster)
     asked = subprocess.Popen(
