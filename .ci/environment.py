@@ -158,6 +158,17 @@ def install(name: str, *, from_checkout: bool) -> None:
     if not from_checkout:
         packages = next((BUILD / "env" / name / "lib").glob("python3*")) / "site-packages"
         run(python, "-m", "compileall", "-q", packages / "jupyter_alc", packages / "alc_spawners")
+    if name != "host":
+        quiet_lab(name)
+
+
+def quiet_lab(name: str) -> None:
+    """A machine reaches no news server, so Lab need not ask its user about news."""
+    settings = BUILD / "env" / name / "share/jupyter/lab/settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "overrides.json").write_text(
+        '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}\n'
+    )
 
 
 def main() -> None:

@@ -123,13 +123,6 @@ class Person:
         self.page.wait_for_url(f"**{self.base}lab**", timeout=PATIENCE)
         self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE)
         self.page.wait_for_selector(".jp-Launcher, .jp-NotebookPanel", timeout=PATIENCE)
-        self.dismiss_news()
-
-    def dismiss_news(self) -> None:
-        """Say no to Lab's question about news, which covers a corner."""
-        question = self.page.locator(".Toastify__toast button:has-text('No')")
-        if question.count():
-            question.first.click()
 
     def get(self, path: str) -> Any:
         """Ask this person's own server for JSON, as the page does."""

@@ -131,6 +131,12 @@ class House:
         if not self.silent:
             self.tasks[key] = asyncio.create_task(agent.live())
 
+    def speak(self) -> None:
+        """Let the agents that were silent so far live, and those that come."""
+        self.silent = False
+        for key, agent in self.agents.items():
+            self.tasks.setdefault(key, asyncio.create_task(agent.live()))
+
     async def start(self) -> HubClient:
         self.vmm = Service(
             store_path=self.folder / "vmm.sqlite",
