@@ -6,6 +6,7 @@ A dataset without a file proves its listing only; of several files the smallest 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -42,6 +43,12 @@ def prove(mount: str, dataset: str) -> dict[str, object]:
     return {"dataset": dataset, "bytes_read": read, "seconds": round(time.monotonic() - began, 3)}
 
 
+def reason(error: OSError) -> str:
+    """Say why a dataset cannot be read, in words for its user."""
+    told = {errno.EIO: "its archive does not answer", errno.ETIMEDOUT: "its archive does not answer in time"}
+    return told.get(error.errno or 0) or error.strerror or str(error)
+
+
 def main() -> int:
     """Prove every dataset named on stdin; the first that fails is told, with the reason."""
     told = json.load(sys.stdin)
@@ -50,7 +57,7 @@ def main() -> int:
         try:
             proved.append(prove(told["mount"], dataset))
         except OSError as error:
-            json.dump({"proved": proved, "failed": dataset, "reason": error.strerror or str(error)}, sys.stdout)
+            json.dump({"proved": proved, "failed": dataset, "reason": reason(error)}, sys.stdout)
             return 1
     json.dump({"proved": proved}, sys.stdout)
     return 0

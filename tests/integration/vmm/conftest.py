@@ -134,8 +134,8 @@ class House:
     def speak(self) -> None:
         """Let the agents that were silent so far live, and those that come."""
         self.silent = False
-        for key, agent in self.agents.items():
-            self.tasks.setdefault(key, asyncio.create_task(agent.live()))
+        for key in self.agents.keys() - self.tasks.keys():
+            self.tasks[key] = asyncio.create_task(self.agents[key].live())
 
     async def start(self) -> HubClient:
         self.vmm = Service(

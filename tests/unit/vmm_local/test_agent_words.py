@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jupyter_alc.core.errors import BadFile, BadInput, Conflict
 from jupyter_alc.vmm.agent.life import Fence
 from jupyter_alc.vmm.agent.machine import Machine
 from jupyter_alc.vmm.agent.orders import Claim, Release, read_order
-from jupyter_alc.vmm.agent.proof import smallest_file
+from jupyter_alc.vmm.agent.proof import reason, smallest_file
 from jupyter_alc.vmm.clouds.network import free_address, link_for
 from jupyter_alc.vmm.clouds.processes import ProcessId
 from jupyter_alc.vmm.clouds.records import MachineRecord, Records
@@ -125,3 +126,8 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_old_one() -> None:
     assert me is not None
     assert me.alive()
     assert not ProcessId(1, me.started + 1).alive()
+
+
+def test_an_archive_that_is_away_is_told_in_words_and_not_by_the_kernels_name_for_it():
+    assert reason(OSError(errno.EIO, "Input/output error")) == "its archive does not answer"
+    assert reason(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
