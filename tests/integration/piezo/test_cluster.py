@@ -268,9 +268,8 @@ def test_the_whole_cluster_fits_a_small_machine(cluster: Cluster, spark: Any):
     assert sum(by_role.values()) < 2400
 
 
+@pytest.mark.root
 def test_another_users_process_is_refused_by_the_socket(cluster: Cluster):
-    if os.geteuid() != 0:
-        pytest.skip("needs root to be somebody else")
     code = (
         "import os, socket, sys\n"
         "s = socket.socket(socket.AF_UNIX); os.chdir(os.path.dirname(sys.argv[1]))\n"
