@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Conflict, NoSpace
+from jupyter_alc.dms.owning import own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,15 +36,11 @@ class VolumeLock:
                 f"The data volume {volume} cannot be written: {error.strerror}.",
                 next_step="Make it a folder of the data service with free space.",
             ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as held:
-            pid = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            raise AnotherDaemon(
+        own(
+            descriptor,
+            lambda pid: AnotherDaemon(
                 f"Another data service (pid {pid}) already serves {user}'s data on {volume}.",
                 next_step="Use that one; its socket answers. To start anew, end it first.",
-            ) from held
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            ),
+        )
         return cls(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from jupyter_alc.dms.engine.reading import Fetches
 from jupyter_alc.dms.engine.saveback import SaveBack
 from jupyter_alc.dms.engine.staging import StagedFile, Staging
 from jupyter_alc.dms.entry import Entry
+from jupyter_alc.dms.owning import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -302,15 +302,11 @@ def _take(volume: Path) -> int:
     """Lock `volume` for this process; another engine that has it is `Conflict`."""
     volume.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(volume / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "another process"
-        os.close(descriptor)
-        raise Conflict(
-            f"The data service of this volume runs already (process {owner}).",
+    own(
+        descriptor,
+        lambda pid: Conflict(
+            f"The data service of this volume runs already (process {pid}).",
             next_step="Use that one, or end it first.",
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        ),
+    )
     return descriptor
