@@ -199,7 +199,7 @@ def _for_allocation(world: World, allocation: Allocation) -> list[Action]:
     if allocation.state in HELD | {_A.QUEUED}:
         if world.closing:
             return [Release(allocation.id, "VMM closes")]
-        if world.now > allocation.lease_until:
+        if world.now > max(allocation.lease_until, world.since + world.timing.lease_seconds):
             return [Release(allocation.id, "its lease is over")]
     if allocation.state is _A.CLAIMED and machine is not None and machine.order_number == 0:
         pause = backoff(machine.attach_tries, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from jupyter_alc.core.errors import NotFound
 from jupyter_alc.core.states import AllocationState, MachineState
@@ -136,6 +136,12 @@ def allocations_of(connection: Connection, user: str, server: str | None = None,
     if server is not None:
         query = query.where(ALLOCATION.c.server == server)
     return _allocations(connection, query.order_by(ALLOCATION.c.created.desc(), ALLOCATION.c.id).limit(limit))
+
+
+def latest_move(connection: Connection) -> float:
+    """When anything moved last; 0 in an empty store."""
+    moves = [connection.execute(select(func.max(table.c.moved))).scalar_one() for table in (MACHINE, ALLOCATION)]
+    return max(one or 0.0 for one in moves)
 
 
 def find_person(connection: Connection, name: str) -> Person | None:

@@ -20,6 +20,7 @@ from jupyter_alc.vmm.rows import (
     allocations_of,
     find_allocation,
     find_machine,
+    latest_move,
     living_machines,
     recent_machines,
 )
@@ -58,14 +59,20 @@ class Store:
         self._clock = clock
         self.timing = timing or Timing()
         self._hub = hub
+        with self._read() as connection:
+            latest = latest_move(connection)
+        self._ahead = max(clock.now().timestamp(), latest) - clock.monotonic()
 
     def close(self) -> None:
         """Close every connection; nothing committed is lost without it."""
         self._engine.dispose()
 
     def now(self) -> float:
-        """Seconds since 1970 by the clock that was handed in."""
-        return self._clock.now().timestamp()
+        """Seconds since 1970 as the wall clock told them at the start, and from then on by the steady clock.
+
+        So a wall clock that is set anew, or a computer that slept, ends no lease; and time never runs behind the rows.
+        """
+        return self._ahead + self._clock.monotonic()
 
     def _write(self) -> AbstractContextManager[Connection]:
         return self._writer.begin()

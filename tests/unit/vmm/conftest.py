@@ -28,13 +28,14 @@ TIMING = Timing()
 
 
 class HandClock:
-    """Time passes when a test says so."""
+    """Time passes when a test says so; `set_by` is how far somebody has set the wall clock forward or back."""
 
     def __init__(self) -> None:
         self.seconds = 1_800_000_000.0
+        self.set_by = 0.0
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
+        return datetime.fromtimestamp(self.seconds + self.set_by, UTC)
 
     def monotonic(self) -> float:
         return self.seconds
@@ -61,18 +62,18 @@ class Small:
         self.view: plan.View | None = None
         self.previous: plan.View | None = None
         self.strangers: dict[str, plan.Sighting] = {}
-        self.since = self.clock.seconds
+        self.since = self.store.now()
         self.closing = False
 
     def look(self) -> None:
         last = self.view or self.previous
         try:
-            view = plan.View(self.clock.seconds, {one.key: one for one in self.cloud.machines()})
+            view = plan.View(self.store.now(), {one.key: one for one in self.cloud.machines()})
         except AlcError:
             self.previous, self.view = last, None
             return
         self.previous, self.view = last, view
-        self.strangers = plan.strangers_of(self.strangers, self.store.rows(), view, self.clock.seconds)
+        self.strangers = plan.strangers_of(self.strangers, self.store.rows(), view, self.store.now())
 
     def world(self) -> plan.World:
         return plan.World(
@@ -81,7 +82,7 @@ class Small:
             previous=self.previous,
             types=self.types,
             timing=TIMING,
-            now=self.clock.seconds,
+            now=self.store.now(),
             since=self.since,
             strangers=self.strangers,
             closing=self.closing,

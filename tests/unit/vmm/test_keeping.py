@@ -135,6 +135,39 @@ def test_silence_while_vmm_was_away_does_not_count(small: Small) -> None:
     assert ready(small) == [warm]
 
 
+def test_a_lease_does_not_run_out_while_vmm_is_away(small: Small) -> None:
+    """Semantics 5.2: nobody could renew it then."""
+    small.settle()
+    ident = small.claim("ada")
+    small.settle()
+    small.clock.seconds += 10 * TIMING.lease_seconds
+    small.reopen()
+    small.settle(3)
+    assert small.store.allocation(ident).state == "ready"
+    small.clock.seconds += TIMING.lease_seconds + 1
+    small.keep()
+    assert small.store.allocation(ident).state == "releasing"
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_is_set_anew_ends_no_lease_and_stops_no_work(small: Small, hours: int) -> None:
+    small.settle()
+    ident = small.claim("ada")
+    small.settle()
+    small.clock.set_by = hours * 3600.0
+    small.keep()
+    assert small.store.allocation(ident).state == "ready"
+    small.reopen()  # the next VMM begins with the new time
+    small.settle()
+    key = small.store.allocation(ident).machine
+    assert key is not None
+    assert small.store.allocation(ident).state == "ready"
+    small.cloud.kill(key)
+    small.settle()
+    assert small.store.allocation(ident).state == "failed"
+    assert key not in small.cloud.keys
+
+
 def test_a_leaked_machine_is_ended_after_two_sightings_and_a_grace(small: Small) -> None:
     small.settle()
     small.cloud.leak("stray")
