@@ -52,18 +52,23 @@ def host_folder(state: Path, person: str, volume: str, uid: int) -> Path:
     parent = state / "volumes" / account_name(person)
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = parent / volume
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        seen = folder.lstat()
-        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != uid:
-            raise Conflict(
-                f"The {volume} volume of {person} belongs to somebody else.",
-                next_step="Ask the administrator who had this name before.",
-            ) from None
-        return folder
-    os.chown(folder, uid, uid if os.geteuid() == 0 else -1, follow_symlinks=False)
+    if not os.path.lexists(folder):
+        _make(folder, uid)
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != uid:
+        raise Conflict(
+            f"The {volume} volume of {person} belongs to somebody else.",
+            next_step="Ask the administrator who had this name before.",
+        )
     return folder
+
+
+def _make(folder: Path, uid: int) -> None:
+    """Make the folder as its owner's from the first moment: one that a crash left half made would be nobody's."""
+    draft = folder.with_name(f".{folder.name}.new")
+    draft.mkdir(mode=0o700, exist_ok=True)
+    os.chown(draft, uid, uid if os.geteuid() == 0 else -1, follow_symlinks=False)
+    draft.rename(folder)
 
 
 def move_into(folder: Path, init: int, at: str) -> None:
