@@ -1,7 +1,8 @@
-"""Keeps a person's programs from making user namespaces.
+"""Keeps a person's programs from making user namespaces, and from the keys of whoever started the machine.
 
-In one, any program has every capability of root over a world of its own, and with that a large part of the kernel to
-try its faults on. Nothing a person does here needs one. The door is a seccomp filter: inherited, never taken off.
+In a user namespace any program has every capability of root over a world of its own, and with that a large part of the
+kernel to try its faults on. Nothing a person does here needs one. The door is a seccomp filter: inherited, never taken
+off. A session's keyring, which the kernel hands on from process to process whatever their owner, is left for a new one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _CLONE_NEWUSER: Final = 0x1000_0000
 _FOREIGN: Final = 0x4000_0000  # from here on numbers are those of another way to call the kernel (x32)
 # kernel's name of the architecture, numbers of clone and unshare; clone3 has the same everywhere
 _ARCHITECTURES: Final = {"x86_64": (0xC000_003E, 56, 272), "aarch64": (0xC000_00B7, 220, 97)}
+_KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
+_JOIN_SESSION_KEYRING: Final = 1
 _CLONE3: Final = 435
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _FLAGS_AT = 0, 4, 16
@@ -71,3 +74,13 @@ def forbid_user_namespaces() -> bool:
         reason = os.strerror(ctypes.get_errno())
         raise Unavailable(f"The kernel takes no filter: {reason}.", next_step="Use a kernel with seccomp filters.")
     return True
+
+
+def leave_session_keyring() -> None:
+    """Take a new, empty session keyring: the keys of the operator's session, or of other machines, are not inherited.
+
+    Where the kernel has no keys, or we do not know its number for the call, there is nothing to leave.
+    """
+    number = _KEYCTL.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)

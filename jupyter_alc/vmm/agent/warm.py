@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from jupyter_alc.vmm.agent.seal import forbid_user_namespaces
+from jupyter_alc.vmm.agent.seal import forbid_user_namespaces, leave_session_keyring
 
 # `jupyterhub.singleuser.app` must not be among them: it patches the handlers for the old style
 WANTED: Final = (
@@ -73,6 +73,7 @@ def become(told: dict[str, Any]) -> None:
         os.initgroups(told["name"], told["gid"])
         os.setresgid(told["gid"], told["gid"], told["gid"])
         os.setresuid(told["uid"], told["uid"], told["uid"])
+        leave_session_keyring()
         forbid_user_namespaces()
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # else her own server could not look into its /proc/self

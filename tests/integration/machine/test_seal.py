@@ -1,4 +1,4 @@
-"""A person's programs make no user namespace, and everything else still works."""
+"""A person's programs make no user namespace, inherit nobody's keys, and everything else still works."""
 
 from __future__ import annotations
 
@@ -46,6 +46,27 @@ def test_every_way_to_a_user_namespace_is_refused_and_threads_and_children_work(
         "child 1",
         "fork 1",
     ]
+
+
+KEYS = """
+import ctypes, sys
+from jupyter_alc.vmm.agent.seal import leave_session_keyring
+keyctl, session, add, search = int(sys.argv[1]), ctypes.c_int(-3), int(sys.argv[2]), 10
+libc = ctypes.CDLL(None)
+if libc.syscall(keyctl, 1, None) < 0 or libc.syscall(add, b"user", b"ticket", b"secret", 6, session) < 0:
+    sys.exit("this kernel keeps no keys")
+print(libc.syscall(keyctl, search, session, b"user", b"ticket", 0) > 0)
+leave_session_keyring()
+print(libc.syscall(keyctl, search, session, b"user", b"ticket", 0) > 0)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of another processor's calls")
+def test_the_keys_of_the_session_that_started_the_machine_are_left_behind() -> None:
+    done = subprocess.run([sys.executable, "-c", KEYS, "250", "248"], capture_output=True, text=True, check=False)
+    if "keeps no keys" in done.stderr:
+        pytest.skip("this kernel keeps no keys")
+    assert done.stdout.split() == ["True", "False"], done.stderr
 
 
 def test_a_processor_we_do_not_know_is_told_as_such() -> None:
