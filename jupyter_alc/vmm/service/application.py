@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tornado import web
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from jupyter_alc.core.clock import Clock, IdMaker, SystemClock, random_id
@@ -13,6 +12,7 @@ from jupyter_alc.core.errors import Conflict
 from jupyter_alc.vmm.keeper import Keeper
 from jupyter_alc.vmm.service.base import Nothing
 from jupyter_alc.vmm.service.desk import Bells, Desk
+from jupyter_alc.vmm.service.fair import FairServer
 from jupyter_alc.vmm.service.hub_users import HubUsers
 from jupyter_alc.vmm.service.routes import ROUTES
 from jupyter_alc.vmm.store import Store
@@ -54,7 +54,7 @@ class Service:
         self._machine_url = machine_url
         self._prefix = prefix.rstrip("/")
         self._ids = ids
-        self._server: HTTPServer | None = None
+        self._server: FairServer | None = None
         self.keeper: Keeper | None = None
         self.url = ""
 
@@ -80,8 +80,8 @@ class Service:
             default_handler_args={"desk": desk},
             log_function=lambda handler: None,
         )
-        self._server = HTTPServer(
-            application, max_body_size=_LARGEST_BODY, max_buffer_size=2 * _LARGEST_BODY, body_timeout=30.0
+        self._server = FairServer(
+            application, own=address, max_body_size=_LARGEST_BODY, max_buffer_size=2 * _LARGEST_BODY, body_timeout=30.0
         )
         self._server.add_sockets(sockets)
         self.keeper.start()
