@@ -38,12 +38,11 @@ class Cache:
     """The folder `cache/v<layout>` and its index. One event loop; only `BlockFile.read` is for every thread."""
 
     def __init__(self, folder: Path, quota_bytes: int, keep_free_bytes: int = _KEEP_FREE) -> None:
-        self._top = folder / f"v{LAYOUT}"
+        self._top, self._disk = folder / f"v{LAYOUT}", folder.parent
         self._quota, self._keep_free = quota_bytes, keep_free_bytes
         for old in folder.glob("v*"):
             if old != self._top:
                 shutil.rmtree(old, ignore_errors=True)
-        self._top.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._index = self._open_index()
         self._closed: OrderedDict[str, tuple[str, int]] = OrderedDict()  # key -> (dataset, bytes), oldest first
         self._open: OrderedDict[str, CachedVersion] = OrderedDict()
@@ -133,7 +132,7 @@ class Cache:
         self._index.close()
 
     def _free(self) -> int:
-        seen = os.statvfs(self._top)
+        seen = os.statvfs(self._disk)
         return seen.f_bavail * seen.f_frsize
 
     def _evict_closed(self) -> bool:
@@ -175,14 +174,15 @@ class Cache:
             (self._top / key[:2] / f"{key}{end}").unlink(missing_ok=True)
 
     def _open_index(self) -> sqlite3.Connection:
-        path = self._top / "index.sqlite"
-        try:
-            return _index_at(path)
-        except sqlite3.DatabaseError:
-            log.warning("The cache's index is damaged; the cache starts empty.")
-            shutil.rmtree(self._top, ignore_errors=True)
-            self._top.mkdir(parents=True, mode=0o700)
-            return _index_at(path)
+        """Open the index; one that is damaged or finds no room starts empty, at worst in memory."""
+        for _ in range(2):
+            try:
+                self._top.mkdir(parents=True, exist_ok=True, mode=0o700)
+                return _index_at(self._top / "index.sqlite")
+            except (sqlite3.DatabaseError, OSError) as error:
+                log.warning("The cache's index cannot be used (%s); the cache starts empty.", error)
+                shutil.rmtree(self._top, ignore_errors=True)
+        return _index_at(":memory:")
 
     def _pick_up(self) -> None:
         """Bring index and folder together: what only one of the two knows goes."""
@@ -199,7 +199,7 @@ class Cache:
             self._index.executemany("DELETE FROM versions WHERE key = ?", [(k,) for k, _ in rows if k not in known])
 
 
-def _index_at(path: Path) -> sqlite3.Connection:
+def _index_at(path: Path | str) -> sqlite3.Connection:
     index = sqlite3.connect(path, check_same_thread=False)
     index.execute("PRAGMA journal_mode=WAL")
     index.execute("PRAGMA synchronous=NORMAL")

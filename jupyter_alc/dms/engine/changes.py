@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
-from contextlib import AsyncExitStack, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.dataset import Access
@@ -22,7 +21,8 @@ from jupyter_alc.core.errors import (
 )
 from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.adapters.interface import HIDDEN
-from jupyter_alc.dms.engine.disk import ROWS_ROOM, full_disk_told
+from jupyter_alc.dms.engine.disk import ROWS_ROOM
+from jupyter_alc.dms.engine.locks import PathLocks
 from jupyter_alc.dms.engine.names import split
 from jupyter_alc.dms.engine.opened import OpenFile
 from jupyter_alc.dms.engine.reading import ArchiveFile
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jupyter_alc.dms.engine.cache import Cache
+    from jupyter_alc.dms.engine.disk import Disk
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.names import Names
     from jupyter_alc.dms.engine.reading import Fetches
     from jupyter_alc.dms.engine.saveback import SaveBack
-    from jupyter_alc.dms.engine.staging import StagedFile, Staging
+    from jupyter_alc.dms.engine.staged import StagedFile
+    from jupyter_alc.dms.engine.staging import Staging
     from jupyter_alc.dms.entry import Entry
 
 _PIECE: Final = 1024 * 1024
@@ -52,12 +54,13 @@ class Changes:
         names: Mapping[str, Names],
         staging: Staging,
         saveback: SaveBack,
+        disk: Disk,
         cache: Cache,
         fetches: Fetches,
     ) -> None:
         self._links, self._names, self._staging, self._saveback = links, names, staging, saveback
-        self._cache, self._fetches = cache, fetches
-        self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+        self._disk, self._cache, self._fetches = disk, cache, fetches
+        self._locks = PathLocks()
         self._open: set[OpenFile] = set()
 
     async def open(
@@ -68,7 +71,7 @@ class Changes:
             raise _is_folder(key)
         if write or create:
             self._may_write(key)
-        async with self._alone((key, inner)):
+        async with self._locks.held((key, inner)):
             file = await self._quiet(key, inner) if write or create else self._staging.get(key, inner)
             if file is not None:
                 if create and exclusive:
@@ -91,6 +94,7 @@ class Changes:
         elif entry.is_folder:
             raise _is_folder(inner)
         if entry is None or truncate:
+            self._make_room(1)  # an empty file where none of its bytes would fit is nothing to leave behind
             base = entry.token if entry is not None else None
             file = await asyncio.to_thread(self._staging.create, key, inner, base)
             return self._hand(OpenFile(key, inner, write=True, file=file))
@@ -99,6 +103,7 @@ class Changes:
 
     async def _cut(self, opened: OpenFile, file: StagedFile) -> None:
         try:
+            self._make_room(1)
             await self._change(file)
             self._staging.truncate(file, 0)
         except BaseException:
@@ -116,8 +121,7 @@ class Changes:
         """Write to staging, bringing the file there first if it is not."""
         file = await self._staged(opened)
         await self._change(file)
-        with full_disk_told():
-            self._cache.make_room(len(data) + ROWS_ROOM)
+        self._make_room(len(data))
         self._staging.write(file, offset, data)
 
     async def truncate(self, opened: OpenFile, size: int) -> None:
@@ -153,7 +157,7 @@ class Changes:
             raise _exists(inner or key)
         self._check_name(key, inner)
         link = self._links[key]
-        async with self._alone((key, inner)):
+        async with self._locks.held((key, inner)):
             await link.ask(lambda: link.folders().mkdir(inner), again=False)
             self._names[key].forget(inner)
 
@@ -162,7 +166,7 @@ class Changes:
         self._may_write(key)
         if not inner:
             raise Denied(f"{key} is a dataset.", next_step="Datasets are taken away in the catalogue.")
-        async with self._alone((key, inner)):
+        async with self._locks.held((key, inner)):
             if not (await self._names[key].info(inner)).is_folder:
                 raise NotFolder(f"{inner} is a file.", next_step="Remove it as a file.")
             if self._staging.below(key, inner):
@@ -174,7 +178,7 @@ class Changes:
     async def unlink(self, key: str, inner: str) -> None:
         """Remove a file: here if it never reached the archive, else there as well."""
         self._may_write(key)
-        async with self._alone((key, inner)):
+        async with self._locks.held((key, inner)):
             file = await self._quiet(key, inner)
             if file is None:
                 await self._unlink_there(key, inner, needed=True)
@@ -207,7 +211,7 @@ class Changes:
             await self._must_be_there(key, old)
             return
         self._check_name(key, new)
-        async with self._alone((key, old), (key, new)):
+        async with self._locks.held((key, old), (key, new)):
             file = await self._quiet(key, old)
             if file is None:
                 await self._rename_there(key, old, new)
@@ -278,7 +282,7 @@ class Changes:
             raise Denied(f"{opened.path} is open for reading.", next_step="Open it for writing.", field="mode")
         if opened.file is not None and not (opened.file.gone and opened.file.writers == 0):
             return opened.file
-        async with self._alone((opened.dataset, opened.inner)):
+        async with self._locks.held((opened.dataset, opened.inner)):
             if opened.file is None:
                 file = await self._quiet(opened.dataset, opened.inner) or await self._bring_in(opened, empty=empty)
                 file.users += 1
@@ -297,12 +301,18 @@ class Changes:
             size = 0 if empty else reader.entry.size
             for start in range(0, size, _PIECE):
                 piece = await reader.read(start, min(start + _PIECE, size))
+                self._make_room(len(piece))
                 await asyncio.to_thread(self._staging.write, file, start, piece)
             await asyncio.to_thread(self._staging.adopt, file)
         except BaseException:
             self._staging.abandon(file)
             raise
         return file
+
+    def _make_room(self, size: int) -> None:
+        """Let the cache give way to `size` bytes of ours; `NoSpace` when that is not enough."""
+        with self._disk.told(size):
+            self._cache.make_room(size + ROWS_ROOM)
 
     async def _change(self, file: StagedFile) -> None:
         """Before a write: nothing sends it, and the row says that it is being changed."""
@@ -371,23 +381,6 @@ class Changes:
                 f"not beginning with {HIDDEN}.",
                 field="path",
             )
-
-    def _alone(self, *places: tuple[str, str]) -> AsyncExitStack:
-        return _Locks([self._locks.setdefault(place, asyncio.Lock()) for place in sorted(set(places))])
-
-
-class _Locks(AsyncExitStack):
-    """Some locks, taken in order; it keeps them alive while it waits."""
-
-    def __init__(self, locks: list[asyncio.Lock]) -> None:
-        super().__init__()
-        self._wanted = locks
-
-    async def __aenter__(self) -> _Locks:
-        await super().__aenter__()
-        for lock in self._wanted:
-            await self.enter_async_context(lock)
-        return self
 
 
 def _exists(path: str) -> Exists:

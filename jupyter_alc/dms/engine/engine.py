@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,11 +16,12 @@ from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.dms.engine import status
 from jupyter_alc.dms.engine.cache import Cache
 from jupyter_alc.dms.engine.changes import Changes
+from jupyter_alc.dms.engine.disk import ROWS_ROOM, Disk
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.dms.engine.names import Names, split
 from jupyter_alc.dms.engine.reading import Fetches
 from jupyter_alc.dms.engine.saveback import SaveBack
-from jupyter_alc.dms.engine.staging import StagedFile, Staging
+from jupyter_alc.dms.engine.staging import Staging
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.owning import own
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from jupyter_alc.dms.adapters.interface import Adapter
     from jupyter_alc.dms.engine.interface import Change, DatasetStatus, Handle, Unsent
     from jupyter_alc.dms.engine.opened import OpenFile
+    from jupyter_alc.dms.engine.staged import StagedFile
 
 log = logging.getLogger(__name__)
 _CLOSING_SECONDS: Final = 2.0  # a kernel tells of a close a little after the program went on
@@ -61,7 +64,8 @@ class DmsEngine:
         new_id: IdMaker = random_id,
         adapters: Callable[[MountedDataset], Adapter] = open_adapter,
     ) -> None:
-        self._volume, self._datasets, self._user = volume, list(datasets), user
+        self._volume, self._disk = volume, Disk(volume)
+        self._datasets, self._user = list(datasets), user
         self._tuning, self._clock, self._new_id = tuning or Tuning(), clock or SystemClock(), new_id
         self._open_adapter = adapters
         self._callbacks: list[Change] = []
@@ -70,14 +74,29 @@ class DmsEngine:
 
     async def start(self) -> None:
         """Take the volume and pick up what was unsent."""
-        self._lock = await asyncio.to_thread(_take, self._volume)
+        self._lock = await asyncio.to_thread(_take, self._disk)
+        try:
+            self._set_up()
+        except BaseException:
+            await self.stop()
+            raise
+        self._started = True
+        self._saveback.start()
+
+    def _set_up(self) -> None:
         links = {one.id: self._link(one) for one in self._datasets}
         self._links: dict[str, Link] = links
         self._names = {key: Names(link, self._clock, self._staler(key)) for key, link in links.items()}
         tuning = self._tuning
         self._cache = Cache(self._volume / "cache", tuning.quota_bytes, tuning.keep_free_bytes)
         self._fetches = Fetches(self._cache)
-        self._staging = Staging(self._volume / "staging", self._clock, self._new_id)
+        try:
+            with suppress(OSError):  # a queue that is there already may do without
+                self._cache.make_room(ROWS_ROOM)
+            self._staging = Staging(self._disk, self._clock, self._new_id)
+        except BaseException:
+            self._cache.stop()
+            raise
         self._saveback = SaveBack(
             self._staging,
             links,
@@ -93,11 +112,10 @@ class DmsEngine:
             names=self._names,
             staging=self._staging,
             saveback=self._saveback,
+            disk=self._disk,
             cache=self._cache,
             fetches=self._fetches,
         )
-        self._started = True
-        self._saveback.start()
 
     async def stop(self) -> None:
         """Let go of everything; what is unsent stays staged."""
@@ -248,7 +266,8 @@ class DmsEngine:
 
     def status(self) -> list[DatasetStatus]:
         """How each dataset stands."""
-        return [status.of_dataset(link, self._staging, self._cache) for link in self._links.values()]
+        trouble = self._disk.problem(self._cache.used_bytes) or self._staging.damage
+        return [status.of_dataset(link, self._staging, self._cache, trouble) for link in self._links.values()]
 
     def unsent(self) -> list[Unsent]:
         """Every written file that the archive has not confirmed."""
@@ -298,10 +317,11 @@ def entry_of(file: StagedFile) -> Entry:
     return Entry(split(file.path)[1], "file", file.size, file.changed, file.token)
 
 
-def _take(volume: Path) -> int:
-    """Lock `volume` for this process; another engine that has it is `Conflict`."""
-    volume.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(volume / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _take(disk: Disk) -> int:
+    """Lock the volume for this process; another engine that has it is `Conflict`."""
+    with disk.told():
+        disk.volume.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(disk.volume / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     own(
         descriptor,
         lambda pid: Conflict(

@@ -8,7 +8,7 @@ from jupyter_alc.dms.engine.planner import Extent
 
 if TYPE_CHECKING:
     from jupyter_alc.dms.engine.reading import ArchiveFile
-    from jupyter_alc.dms.engine.staging import StagedFile
+    from jupyter_alc.dms.engine.staged import StagedFile
 
 
 class OpenFile:

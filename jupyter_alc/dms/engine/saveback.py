@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from jupyter_alc.core.clock import Clock
     from jupyter_alc.dms.engine.link import Link
-    from jupyter_alc.dms.engine.staging import StagedFile, Staging
+    from jupyter_alc.dms.engine.staged import StagedFile
+    from jupyter_alc.dms.engine.staging import Staging
     from jupyter_alc.dms.entry import Entry
 
 log = logging.getLogger(__name__)

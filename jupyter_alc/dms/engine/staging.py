@@ -9,111 +9,52 @@ import itertools
 import json
 import logging
 import os
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from jupyter_alc.core.errors import AlcError, Conflict, NoSpace
+from jupyter_alc.core.errors import BadFile, NoSpace
 from jupyter_alc.core.states import FILE_MOVES, FileState, check_move
-from jupyter_alc.dms.engine.disk import full_disk_told, leave_room
+from jupyter_alc.dms.engine.queue import keep_name, name_of, open_queue
+from jupyter_alc.dms.engine.staged import StagedFile
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
     from jupyter_alc.core.clock import Clock, IdMaker
+    from jupyter_alc.core.errors import AlcError
+    from jupyter_alc.dms.engine.disk import Disk
 
 log = logging.getLogger(__name__)
 
-LAYOUT: Final = 1
 _OFFERS: Final = 31
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS files (
-    id TEXT PRIMARY KEY, dataset TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, size INT NOT NULL,
-    base TEXT, synced INT NOT NULL, changed REAL NOT NULL, tries INT NOT NULL, problem TEXT, offered TEXT NOT NULL,
-    UNIQUE (dataset, path));
-CREATE TABLE IF NOT EXISTS leftovers (dataset TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS notices (dataset TEXT NOT NULL, path TEXT NOT NULL, beside TEXT NOT NULL, at REAL NOT NULL);
-"""
+_NAMELESS: Final = "nameless-"
 _COLUMNS: Final = ("path", "state", "size", "base", "synced", "changed", "tries", "problem", "offered")
 _SAVE: Final = f"""
 INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{one} = excluded.{one}" for one in _COLUMNS)}"""  # noqa: S608
 
 
-@dataclass(slots=True, eq=False)
-class StagedFile:
-    """One written file. `base` is the archive's version it replaces, None where there was none.
-
-    `changes` counts writes, `durable` is the count that the disk and the row hold. `gone`: sent, or removed.
-    `offered` has the checksums of what was to be published: if the archive has one of them, it is our own.
-    `users` have it open, `writers` of them for writing, `holds` are changes of its name: neither is sent meanwhile.
-    """
-
-    id: str
-    dataset: str
-    path: str
-    state: FileState
-    size: int
-    base: str | None
-    changed: float
-    data: Path
-    descriptor: int
-    tries: int = 0
-    problem: dict[str, str] | None = None
-    offered: str = ""
-    changes: int = 0
-    durable: int = 0
-    synced: bool = True
-    users: int = 0
-    writers: int = 0
-    holds: int = 0
-    gone: bool = False
-    due: float = 0.0
-    sent: int = 0
-    attempted: bool = False
-    token_salt: int = field(default=0)
-
-    @property
-    def token(self) -> str:
-        """The version that readers here see; each write makes another."""
-        return f'"staged-{self.id}-{self.token_salt}-{self.changes}"'
-
-    @property
-    def may_be_there(self) -> bool:
-        """Whether the archive may have a file at its path: what it replaces, or itself if an answer was lost."""
-        return self.base is not None or bool(self.offered)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep it from being sent for a while."""
-        self.holds += 1
-        try:
-            yield
-        finally:
-            self.holds -= 1
-
-    def read(self, start: int, stop: int) -> bytes:
-        """The bytes, fewer at the end. Any thread."""
-        stop = min(stop, self.size)
-        return os.pread(self.descriptor, stop - start, start) if start < stop else b""
-
-
 class Staging:
     """The folder and its rows. Methods that touch the disk may wait for it: call them off the loop where it matters."""
 
-    def __init__(self, folder: Path, clock: Clock, new_id: IdMaker) -> None:
-        self._top, self._clock, self._new_id = folder, clock, new_id
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._connection = _open_rows(folder / "queue.sqlite")
+    def __init__(self, disk: Disk, clock: Clock, new_id: IdMaker) -> None:
+        self._disk, self._clock, self._new_id = disk, clock, new_id
+        self._top = disk.volume / "staging"
         self._lock = threading.RLock()
         self._files: dict[tuple[str, str], StagedFile] = {}
         self._given: set[str] = set()
+        self._over: set[str] = set()  # rows of files that are no more: the disk had no room for their end
         self._bin = ThreadPoolExecutor(1, "staging-bin")
+        self.damage: BadFile | None = None
+        with disk.told():
+            self._top.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._connection, aside = open_queue(self._top / "queue.sqlite", f"{clock.now():%Y%m%dT%H%M%S}")
         self._pick_up()
+        self._take_strays(aside)
 
     def get(self, dataset: str, path: str) -> StagedFile | None:
         """The file staged for `path`, if there is one."""
@@ -131,15 +72,20 @@ class Staging:
     def create(self, dataset: str, path: str, base: str | None) -> StagedFile:
         """An empty file, durable as a name; `NoSpace` when the disk is full."""
         file = self.prepare(dataset, path, base)
-        self.adopt(file)
+        try:
+            self.adopt(file)
+        except BaseException:
+            self.abandon(file)
+            raise
         return file
 
     def prepare(self, dataset: str, path: str, base: str | None) -> StagedFile:
         """A data file without a row yet: a kill now leaves nothing of it."""
         number = self._new_id("file")
         data = self._top / f"{number}.data"
-        with full_disk_told():
+        with self._disk.told():
             descriptor = os.open(data, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            keep_name(descriptor, dataset, path)
         now = self._clock.now().timestamp()
         return StagedFile(
             number, dataset, path, FileState.OPEN_DIRTY, 0, base, now, data, descriptor, changes=1, synced=False
@@ -147,7 +93,8 @@ class Staging:
 
     def adopt(self, file: StagedFile) -> None:
         """Give a prepared file its row and its place."""
-        _sync_folder(self._top)
+        with self._disk.told():
+            _sync_folder(self._top)
         self._save(file)
         self._files[file.dataset, file.path] = file
 
@@ -166,8 +113,8 @@ class Staging:
 
     def write(self, file: StagedFile, offset: int, data: bytes) -> None:
         """Write all of `data`; `NoSpace` before the disk is so full that nothing could be sent from it any more."""
-        with full_disk_told():
-            leave_room(file.descriptor, len(data))
+        with self._disk.told(len(data)):
+            self._disk.leave_room(len(data))
             view, done = memoryview(data), 0
             while done < len(view):
                 done += os.pwrite(file.descriptor, view[done:], offset + done)
@@ -176,7 +123,7 @@ class Staging:
 
     def truncate(self, file: StagedFile, size: int) -> None:
         """Cut or extend."""
-        with full_disk_told():
+        with self._disk.told():
             os.ftruncate(file.descriptor, size)
         file.size = size
         self._changed(file)
@@ -187,7 +134,7 @@ class Staging:
             return
         if file.durable != file.changes:
             changes = file.changes
-            with full_disk_told():
+            with self._disk.told():
                 os.fsync(file.descriptor)
             file.durable, file.synced = changes, True
         file.synced = file.durable == file.changes
@@ -199,15 +146,17 @@ class Staging:
         """Note a step of its way; on a full disk the row stays behind, and the next start takes the way from there."""
         self._move(file, state)
         file.problem = problem.as_json() if problem else None
-        try:
+        with suppress(NoSpace):
             self._save(file)
-        except NoSpace:
-            log.warning("The disk is full: that a file is %s is not kept.", state)
 
     def offer(self, file: StagedFile, checksum: str) -> None:
-        """Note, before it is published, what may be in the archive from now on."""
+        """Note, before it is published, what may be in the archive from now on.
+
+        On a full disk only this run knows: sending is what makes room, and after a kill the bytes tell that it is ours.
+        """
         file.offered = " ".join([*file.offered.split()[-_OFFERS:], checksum])
-        self._save(file)
+        with suppress(NoSpace):
+            self._save(file)
 
     def rebase(self, file: StagedFile, base: str) -> None:
         """Base `file` on another version: our own, published before."""
@@ -228,6 +177,7 @@ class Staging:
             )
         if other is not None and other is not file:
             self._forget(other)
+        keep_name(file.descriptor, file.dataset, path)
         self._files.pop((file.dataset, file.path), None)
         file.path, file.base, file.offered = path, base, offered
         self._files[file.dataset, path] = file
@@ -238,10 +188,14 @@ class Staging:
         self.drop(file)
 
     def drop(self, file: StagedFile) -> None:
-        """Forget a file that was sent or removed; open handles keep its bytes."""
-        with self._rows() as rows:
-            rows.execute("DELETE FROM files WHERE id = ?", (file.id,))
+        """Forget a file that was sent or removed; open handles keep its bytes.
+
+        First its bytes, for on a full disk they are the room its row's end needs; a row without bytes means no file.
+        """
         self._forget(file)
+        self._over.add(file.id)
+        with suppress(NoSpace), self._rows():
+            pass
 
     def release(self, file: StagedFile) -> None:
         """One user less."""
@@ -266,7 +220,7 @@ class Staging:
 
     def leftovers(self, dataset: str) -> list[tuple[str, str]]:
         """(path, id) of the uploads to be removed."""
-        with self._rows() as rows:
+        with self._reading() as rows:
             found = rows.execute("SELECT DISTINCT path, id FROM leftovers WHERE dataset = ?", (dataset,)).fetchall()
         return [(str(path), str(number)) for path, number in found]
 
@@ -284,7 +238,7 @@ class Staging:
     def last_notice(self, dataset: str) -> tuple[str, str] | None:
         """(path, beside) of the newest conflict."""
         question = "SELECT path, beside FROM notices WHERE dataset = ? ORDER BY at DESC, rowid DESC LIMIT 1"
-        with self._rows() as rows:
+        with self._reading() as rows:
             found = rows.execute(question, (dataset,)).fetchone()
         return (str(found[0]), str(found[1])) if found else None
 
@@ -302,7 +256,17 @@ class Staging:
     @contextmanager
     def _rows(self) -> Iterator[sqlite3.Connection]:
         """One transaction, one thread at a time; `NoSpace` when the disk has no room for it."""
-        with full_disk_told(), self._lock, self._connection:
+        with self._disk.told(), self._lock:
+            with self._connection:
+                over = list(self._over)
+                self._connection.executemany("DELETE FROM files WHERE id = ?", [(one,) for one in over])
+                yield self._connection
+            self._over.difference_update(over)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Only a question, which needs no room; one thread at a time."""
+        with self._disk.told(), self._lock:
             yield self._connection
 
     def _changed(self, file: StagedFile) -> None:
@@ -332,23 +296,49 @@ class Staging:
 
     def _pick_up(self) -> None:
         """Take what an earlier run left: every row goes on, data without a row was never promised."""
-        known = set()
-        with self._rows() as rows:
+        with self._reading() as rows:
             left = rows.execute("SELECT * FROM files").fetchall()
         for row in left:
             file = self._from_row(row)
             if file is None:
                 continue
-            known.add(file.data.name)
             if file.state in {FileState.UPLOADING, FileState.VERIFYING}:
                 self._move(file, FileState.WAITING)
             if file.state is FileState.OPEN_DIRTY:
                 self._was_open(file)
             self._files[file.dataset, file.path] = file
-            self._save(file)
-        for stray in self._top.glob("file-*.data"):
-            if stray.name not in known:
+            with suppress(NoSpace):
+                self._save(file)
+
+    def _take_strays(self, aside: Path | None) -> None:
+        """Data without a row was never promised, and goes; when the queue was damaged, all of it is kept.
+
+        What such a file was based on and whether it was whole is not known any more, so its new name says so.
+        """
+        known = {file.data.name for file in self._files.values()}
+        strays = [one for one in self._top.glob("file-*.data") if one.name not in known]
+        if aside is None:
+            for stray in strays:
                 stray.unlink()
+        found = 0 if aside is None else sum(map(self._recovered, strays))
+        nameless = len(list(self._top.glob(f"{_NAMELESS}*")))
+        if aside is not None or nameless:
+            self.damage = _damaged(self._top, aside, found, nameless)
+            log.error("%s", self.damage.line)
+
+    def _recovered(self, data: Path) -> bool:
+        descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+        found, seen = name_of(descriptor), os.fstat(descriptor)
+        if found is None:
+            os.close(descriptor)
+            data.rename(data.with_name(_NAMELESS + data.name))
+            return False
+        dataset, path = found[0], self.beside(found[0], f"{found[1]}.recovered")
+        kept = (data.stem, dataset, path, FileState.STAGED, seen.st_size, None, seen.st_mtime, data, descriptor)
+        file = StagedFile(*kept, attempted=True, token_salt=os.getpid())
+        self._save(file)
+        self._files[dataset, path] = file
+        return True
 
     def _was_open(self, file: StagedFile) -> None:
         """It was open when the daemon ended: whole if it was synced, else set apart under a name that says so."""
@@ -372,18 +362,12 @@ class Staging:
         return StagedFile(*kept, synced=bool(synced), attempted=True, token_salt=os.getpid())
 
 
-def _open_rows(path: Path) -> sqlite3.Connection:
-    rows = sqlite3.connect(path, check_same_thread=False)
-    path.chmod(0o600)
-    rows.execute("PRAGMA journal_mode=WAL")
-    rows.execute("PRAGMA synchronous=FULL")
-    told = int(rows.execute("PRAGMA user_version").fetchone()[0])
-    if told > LAYOUT:
-        rows.close()
-        raise Conflict(f"{path} was written by a newer version.", next_step="Install that version again.")
-    rows.executescript(_TABLES)
-    rows.execute(f"PRAGMA user_version={LAYOUT}")
-    return rows
+def _damaged(top: Path, aside: Path | None, found: int, nameless: int) -> BadFile:
+    kept = "" if aside is None else f" and is kept as {aside.name}, {found} unsent files were found again"
+    again = "" if aside is None else "Compare what arrives as <name>.recovered-<time> with what the archive has. "
+    lost = f"{nameless} unsent files without a name stay there: ask the facility's support." if nameless else ""
+    sentence = f"The list of unsent files in {top} was damaged{kept}; none of their data is lost."
+    return BadFile(sentence, next_step=f"{again}{lost}".strip())
 
 
 def _sync_folder(folder: Path) -> None:

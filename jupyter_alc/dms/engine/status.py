@@ -10,9 +10,11 @@ from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.engine.interface import DatasetStatus, Sending, Unsent
 
 if TYPE_CHECKING:
+    from jupyter_alc.core.errors import AlcError
     from jupyter_alc.dms.engine.cache import Cache
     from jupyter_alc.dms.engine.link import Link
-    from jupyter_alc.dms.engine.staging import StagedFile, Staging
+    from jupyter_alc.dms.engine.staged import StagedFile
+    from jupyter_alc.dms.engine.staging import Staging
 
 _SENDING = {FileState.UPLOADING, FileState.VERIFYING}
 
@@ -29,8 +31,8 @@ def _elsewhere(file: StagedFile) -> dict[str, str]:
     ).as_json()
 
 
-def of_dataset(link: Link, staging: Staging, cache: Cache) -> DatasetStatus:
-    """One dataset."""
+def of_dataset(link: Link, staging: Staging, cache: Cache, trouble: AlcError | None) -> DatasetStatus:
+    """One dataset; `trouble` is what is wrong with the volume, which concerns all that is written."""
     dataset, files = link.dataset, staging.all(link.dataset.id)
     sending = next((one for one in files if one.state in _SENDING), None)
     writable = dataset.access is Access.WRITE
@@ -48,7 +50,7 @@ def of_dataset(link: Link, staging: Staging, cache: Cache) -> DatasetStatus:
         unsent_bytes=sum(one.size for one in files),
         sending=Sending(f"{dataset.id}/{sending.path}", sending.sent, sending.size) if sending else None,
         state=_state(link, files, sending),
-        problem=_problem(link, files, staging),
+        problem=trouble.as_json() if trouble is not None and writable else _problem(link, files, staging),
         guarantee=link.adapter.capabilities.guarantee if writable else "",
     )
 

@@ -1,5 +1,6 @@
 """A full disk under the data service: one clear word at every door, and nothing that was closed is lost."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -12,8 +13,10 @@ import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
 from jupyter_alc.core.errors import NoSpace
+from jupyter_alc.dms.engine.engine import Tuning
 from jupyter_alc.testing.archive_service import ArchiveService
 from jupyter_alc.testing.data_service import DataService
+from jupyter_alc.testing.engines import get, put, running_engine
 
 pytestmark = [pytest.mark.integration, pytest.mark.root, pytest.mark.fuse]
 
@@ -91,3 +94,82 @@ def test_reading_goes_on_uncached(service, place):
     told = subprocess.run(["cmp", service.mount / "raw/big.bin", place / "raw/big.bin"], check=False)
     assert told.returncode == 0
     assert all(one["state"] == "ok" for one in service.ask(lambda client: client.status())["datasets"])
+
+
+# -- the engine by itself, on a disk whose last byte is gone -----------------------------------------------------------
+
+
+@pytest.fixture
+def disk(place):
+    return place / "dms" / "volume"
+
+
+@pytest.fixture
+def local(place):
+    (place / "behind").mkdir()
+    return MountedDataset("ds", "Data", "local", f"file://{place / 'behind'}", Access.WRITE)
+
+
+def take_all(disk):
+    seen = os.statvfs(disk)
+    (disk / "others").write_bytes(bytes(seen.f_bavail * seen.f_frsize))
+    assert os.statvfs(disk).f_bavail == 0
+
+
+async def test_a_volume_without_one_free_byte_still_starts_sends_and_makes_room(disk, local, place):
+    async with running_engine(disk, [local], tuning=Tuning(settle_seconds=60)) as engine:
+        await put(engine, "ds/large", b"x" * 3_000_000)
+    take_all(disk)
+    async with running_engine(disk, [local]) as engine:
+        problem = engine.status()[0].problem
+        assert problem["code"] == "no_space"
+        assert str(disk) in problem["message"]
+        assert problem["next_step"]
+        assert await engine.flush(20) == []
+        assert (place / "behind/large").stat().st_size == 3_000_000
+        await put(engine, "ds/again", b"room again")
+        assert engine.status()[0].problem is None
+        assert await engine.flush(20) == []
+    async with running_engine(disk, [local]) as engine:
+        assert engine.unsent() == []
+
+
+async def test_a_file_is_not_cut_where_its_new_bytes_would_find_no_room(disk, local, place):
+    (place / "behind/kept").write_bytes(b"as it was")
+    async with running_engine(disk, [local]) as engine:
+        take_all(disk)
+        for name in ("ds/kept", "ds/new"):
+            with pytest.raises(NoSpace):
+                await put(engine, name, b"y" * 100)
+        assert engine.unsent() == []
+        assert await get(engine, "ds/kept") == b"as it was"
+        assert [one.name for one in await engine.ls("ds")] == ["kept"]
+    assert not list(disk.glob("staging/file-*"))
+
+
+async def test_unsent_files_can_be_removed_where_nothing_can_be_written(disk, local, place):
+    async with running_engine(disk, [local], tuning=Tuning(settle_seconds=60)) as engine:
+        await put(engine, "ds/large", b"x" * 3_000_000)
+        take_all(disk)
+        await engine.unlink("ds/large")
+        while engine.status()[0].problem is not None:
+            await asyncio.sleep(0.01)
+        await put(engine, "ds/large", b"another")
+        assert [(one.path, one.size_bytes) for one in engine.unsent()] == [("ds/large", 7)]
+    async with running_engine(disk, [local]) as engine:
+        assert await engine.flush(20) == []
+    assert (place / "behind/large").read_bytes() == b"another"
+
+
+def test_a_service_that_cannot_begin_there_names_the_disk(disk, local, place):
+    take_all(disk)
+    daemon = DataService(place / "dms", [local])
+    told = daemon.start()
+    assert not told["ready"]
+    assert told["problem"]["code"] == "no_space"
+    assert f"({disk}) is full" in told["problem"]["message"]
+    assert told["problem"]["next_step"]
+    (disk / "others").unlink()
+    daemon.stop()
+    assert daemon.start()["ready"]
+    daemon.stop()
