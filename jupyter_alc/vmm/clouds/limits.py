@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_SELF: Final = Path("/proc/self")
 _PERIOD_US: Final = 100_000
 _PROCESSES: Final = "8192"
 
@@ -32,31 +33,31 @@ class Limits:
         return {"cores": self.cores, "memory": self.memory}
 
 
-def _own_groups() -> dict[str, str]:
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
+def _own_groups(proc: Path) -> dict[str, str]:
+    lines = (proc / "cgroup").read_text().splitlines()
     parts = [line.split(":", 2) for line in lines]
     return {name: path for _, names, path in parts for name in (names.split(",") if names else [""])}
 
 
-def _mounts() -> list[tuple[str, Path, frozenset[str]]]:
-    rows = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+def _mounts(proc: Path) -> list[tuple[str, Path, frozenset[str]]]:
+    rows = [line.split() for line in (proc / "mounts").read_text().splitlines()]
     return [(row[2], Path(row[1]), frozenset(row[3].split(","))) for row in rows if row[2] in {"cgroup", "cgroup2"}]
 
 
-def _v1_parent(controller: str) -> Path | None:
-    for kind, at, options in _mounts():
+def _v1_parent(controller: str, proc: Path) -> Path | None:
+    for kind, at, options in _mounts(proc):
         if kind == "cgroup" and controller in options:
-            own = at / _own_groups().get(controller, "/").lstrip("/")
+            own = at / _own_groups(proc).get(controller, "/").lstrip("/")
             return own if own.is_dir() else at
     return None
 
 
-def _v2_parent() -> Path | None:
+def _v2_parent(proc: Path) -> Path | None:
     """Return the nearest group from ours upwards that hands cores and memory to its children (or can be made to)."""
-    root = next((at for kind, at, _ in _mounts() if kind == "cgroup2"), None)
+    root = next((at for kind, at, _ in _mounts(proc) if kind == "cgroup2"), None)
     if root is None:
         return None
-    here = root / _own_groups().get("", "/").lstrip("/")
+    here = root / _own_groups(proc).get("", "/").lstrip("/")
     for parent in [here, *here.parents]:
         if not parent.is_relative_to(root):
             break
@@ -96,12 +97,15 @@ def _made(parent: Path | None, name: str) -> Path | None:
     return parent / name
 
 
-def limit(name: str, cores: float, memory_bytes: int) -> Limits:
-    """Make groups called `name` that hold their members to `cores` and `memory_bytes`, as far as this host can."""
+def limit(name: str, cores: float, memory_bytes: int, proc: Path = _SELF) -> Limits:
+    """Make groups called `name` that hold their members to `cores` and `memory_bytes`, as far as this host can.
+
+    `proc` tells which groups there are and which is ours.
+    """
     quota = str(int(cores * _PERIOD_US))
-    if any(kind == "cgroup" and "memory" in options for kind, _, options in _mounts()):
-        return _limit_v1(name, quota, memory_bytes)
-    group = _made(_v2_parent(), name)
+    if any(kind == "cgroup" and "memory" in options for kind, _, options in _mounts(proc)):
+        return _limit_v1(name, quota, memory_bytes, proc)
+    group = _made(_v2_parent(proc), name)
     if group is None:
         return Limits()
     _write(group, "pids.max", _PROCESSES)
@@ -113,8 +117,8 @@ def limit(name: str, cores: float, memory_bytes: int) -> Limits:
     )
 
 
-def _limit_v1(name: str, quota: str, memory_bytes: int) -> Limits:
-    cpu, memory, pids = (_made(_v1_parent(controller), name) for controller in ("cpu", "memory", "pids"))
+def _limit_v1(name: str, quota: str, memory_bytes: int, proc: Path) -> Limits:
+    cpu, memory, pids = (_made(_v1_parent(controller, proc), name) for controller in ("cpu", "memory", "pids"))
     _write(pids, "pids.max", _PROCESSES)
     return Limits(
         folders=tuple(dict.fromkeys(group for group in (cpu, memory, pids) if group)),
@@ -123,9 +127,13 @@ def _limit_v1(name: str, quota: str, memory_bytes: int) -> Limits:
     )
 
 
-def find(name: str) -> list[Path]:
-    """Every group of that name on this host: for when the note of where it was made is lost."""
-    return [found for _, at, _ in _mounts() for found in at.rglob(name)]
+def find(name: str, proc: Path = _SELF) -> list[Path]:
+    """Every group of that name on this host: for when the note of where it was made is lost.
+
+    Groups come and go while we look, which is why they are walked and not globbed.
+    """
+    walked = ((folder, below) for _, at, _ in _mounts(proc) for folder, below, _ in os.walk(at))
+    return [Path(folder, name) for folder, below in walked if name in below]
 
 
 def remove(folders: Iterable[Path], deadline_seconds: float = 10.0) -> None:
