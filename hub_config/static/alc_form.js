@@ -52,7 +52,8 @@
 
   const takeOver = (card, fresh) => {
     const [input, freshInput] = [card.querySelector('input'), fresh.querySelector('input')];
-    card.querySelector('.alc-offer').replaceWith(document.importNode(fresh.querySelector('.alc-offer'), true));
+    const words = [...fresh.children].filter(one => one !== freshInput);
+    card.replaceChildren(input, ...words.map(one => document.importNode(one, true)));
     card.classList.toggle('alc-off', freshInput.disabled);
     input.disabled = freshInput.disabled;
     input.dataset.soon = freshInput.dataset.soon;

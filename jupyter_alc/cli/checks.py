@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.cli.instance.ports import is_free
+from jupyter_alc.dms.fuse.device import DEVICE, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from jupyter_alc.cli.instance.layout import Layout
 
 LEAST_DISK: Final = 2 * 1000**3
-FUSE: Final = "/dev/fuse"
+FUSE: Final = str(DEVICE)
+JAVA: Final = "Java"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One need: `needed` ones stop the system, the others cost the feature that `cure` names."""
+    """One need: without a `needed` one something of the system fails, which `cure` names."""
 
     name: str
     ok: bool
@@ -78,22 +80,17 @@ def _programs(root: bool) -> Iterator[Check]:
 
 
 def _fuse() -> Check:
-    device = Path(FUSE)
-    try:
-        there = device.stat().st_rdev == os.makedev(10, 229)
-    except OSError:
-        there = False
-    if there and not os.access(device, os.R_OK | os.W_OK):
-        cure = f"Datasets cannot be mounted as folders: ask the administrator for chmod 0666 {FUSE}."
-        return Check(FUSE, False, True, "there, but you may not open it.", cure)
-    cure = "Datasets cannot be mounted as folders: load the kernel module fuse (modprobe fuse)."
-    return Check(FUSE, there, True, "there" if there else "not there.", cure)
+    lack = lacking()
+    if lack is None:
+        return Check(FUSE, True, True, "there")
+    cure = f"Datasets are then served as dms:// only, not as folders. Cure: {lack.cure}."
+    return Check(FUSE, False, True, f"{lack.found}.", cure)
 
 
 def _java() -> Check:
     path = shutil.which("java")
-    cure = "Spark clusters cannot start: apt-get install openjdk-17-jre-headless"
-    return Check("Java", path is not None, True, path or "not found.", cure)
+    cure = "Spark clusters cannot start then. Cure: apt-get install openjdk-17-jre-headless"
+    return Check(JAVA, path is not None, True, path or "not found.", cure)
 
 
 def _browser() -> Check:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_alc.cli.checks import Check, all_checks
+from jupyter_alc.cli.checks import FUSE, JAVA, Check, all_checks
 from jupyter_alc.cli.instance import example
 from jupyter_alc.cli.instance.layout import Layout, write_private
 from jupyter_alc.cli.instance.system import System, Wishes, running_at
@@ -97,7 +97,7 @@ def _fit(layout: Layout) -> bool:
 
 
 def _fatal(check: Check) -> bool:
-    return check.name not in {"/dev/fuse", "Java"}
+    return check.name not in {FUSE, JAVA}
 
 
 def _welcome(system: System, kept: Path | None) -> None:

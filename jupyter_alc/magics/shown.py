@@ -71,9 +71,16 @@ def data_shown(told: Told) -> Shown:
         )
         for one in datasets
     ]
-    mount = (told.get("daemon") or {}).get("mount")
-    where = [words(f"Mounted at {mount}.")] if mount and (told.get("daemon") or {}).get("mounted") else []
-    return stacked(grid(("dataset", "title", "access", "size", "moved", "unsent", "state"), rows), *where, told=told)
+    grid_shown = grid(("dataset", "title", "access", "size", "moved", "unsent", "state"), rows)
+    return stacked(grid_shown, *_folders_shown(told.get("daemon") or {}), told=told)
+
+
+def _folders_shown(daemon: Told) -> list[Shown]:
+    """Where the datasets are folders, or why they are not."""
+    problem = daemon.get("problem")
+    if problem:
+        return [words(f"{problem.get('message')} {problem.get('next_step')}")]
+    return [words(f"Mounted at {daemon['mount']}.")] if daemon.get("mounted") else []
 
 
 def unsent_words(dataset: Told) -> str:

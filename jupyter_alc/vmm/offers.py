@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.states import AllocationState, MachineState
 from jupyter_alc.vmm.plan import BREAKER, boots
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jupyter_alc.vmm.timing import Timing
     from jupyter_alc.vmm.types import MachineType
 
+NO_FOLDERS: Final = "Data only as dms:// in Python, not as folders: no FUSE here."
+NO_SPARK: Final = "No Spark clusters: no Java here."
 _FIRST_BOOT_SECONDS = 20.0  # said before anything was ever measured
 
 
@@ -56,6 +58,7 @@ def offer_json(kind: MachineType, scene: Scene) -> dict[str, Any]:
         "environment": kind.environment,
         "isolation": seen[-1].isolation if seen else None,
         "limits_note": _limits_note(seen[-1].limits if seen else None),
+        "lacks_note": _lacks_note(kind, scene),
         "counts": {
             "ready": sum(one.state is MachineState.READY for one in mine),
             "building": sum(one.state in BOOTING for one in mine),
@@ -69,6 +72,15 @@ def offer_json(kind: MachineType, scene: Scene) -> dict[str, Any]:
 def _limits_note(limits: Mapping[str, Any] | None) -> str:
     missing = [name for name in ("cores", "memory") if limits is not None and not limits.get(name)]
     return f"Not enforced here: {' and '.join(missing)}." if missing else ""
+
+
+def _lacks_note(kind: MachineType, scene: Scene) -> str:
+    """Say what the newest machine of the type that looked at itself has found missing."""
+    known = sorted((*scene.rows.machines, *scene.rows.recent), key=lambda one: one.created)
+    found = next((one.self_test for one in reversed(known) if one.type == kind.id and one.self_test), {})
+    lacks = [NO_FOLDERS] if found.get("fuse") is False else []
+    lacks += [NO_SPARK] if found.get("spark") and found.get("java") is False else []
+    return " ".join(lacks)
 
 
 def offer_of(kind: MachineType, scene: Scene) -> Offer:

@@ -190,6 +190,8 @@ def _progress(
     handed_over = max(0.0, now - (allocation.claimed_at or now) - (0.0 if name == "claimed" else report.seconds))
     note_stage(connection, allocation, "claimed", handed_over, now)  # from the claim to the agent's first work
     note_stage(connection, allocation, name, report.seconds, now)
+    if name == "mount":  # where nothing can be mounted the start goes on, and she is told why
+        change_allocation(connection, allocation.id, problem=_problem(report).as_json() if report.problem else None)
     if name in _AFTER:
         _advance(connection, allocation, _AFTER[name], now)
     if name == "server" and report.url and allocation.state is not _A.READY:

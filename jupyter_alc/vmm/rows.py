@@ -42,6 +42,7 @@ class Machine:
     address: str | None = None
     isolation: str | None = None
     limits: Mapping[str, Any] | None = None
+    self_test: Mapping[str, Any] | None = None
     last_seen: float | None = None
     token_hash: str = field(default="", repr=False)
     token_used_at: float | None = None

@@ -73,6 +73,11 @@ export interface IUnsent {
 }
 
 export interface IDataStory {
+  /** Null where there is no data service. A problem says why the datasets are no folders. */
+  readonly daemon?: {
+    readonly mounted: boolean;
+    readonly problem?: IProblem | null;
+  } | null;
   readonly datasets: readonly IDataset[];
   readonly unsent: readonly IUnsent[];
   readonly words?: string;

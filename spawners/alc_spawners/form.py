@@ -98,7 +98,7 @@ def _machine(one: Mapping[str, Any], checked: object) -> dict[str, Any]:
         "title": one["title"],
         "description": one["description"],
         "spec": " · ".join((_cores(int(one["cores"])), size(one["memory_bytes"]), f"{one['environment']} environment")),
-        "note": one.get("limits_note") or "",
+        "notes": [one[note] for note in ("limits_note", "lacks_note") if one.get(note)],
         "alone": one.get("isolation") == "none",
         "words": one["offer"]["words"],
         "soon": about(one["offer"].get("seconds")),

@@ -30,6 +30,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 _EXPECTED: Final = ("claimed", "account", "mount", "proof", "server")
 _FALLBACK_SECONDS: Final = 0.5
+LACKING: Final = "lacking"  # done, but not all that was hoped for
 
 
 def alive(allocation: Mapping[str, Any]) -> bool:
@@ -59,10 +60,19 @@ def told(stage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _tell_lack(stages: list[dict[str, Any]], allocation: Mapping[str, Any]) -> None:
+    """A start that goes on has a problem only where the data could not become folders: its stage says so."""
+    lack = allocation.get("problem")
+    for stage in stages:
+        if lack and stage["name"] == "mount" and stage["state"] == "done" and alive(allocation):
+            stage["state"] = LACKING
+            stage["words"] = " ".join(part for part in (lack["message"], lack["next_step"]) if part)
+
+
 def percent(stages: list[dict[str, Any]]) -> int:
     """How far it is, by what each stage usually takes; 99 at most, because only the Hub knows the end."""
     weights = [float(stage.get("usual_seconds") or _FALLBACK_SECONDS) for stage in stages]
-    done = sum(w for w, stage in zip(weights, stages, strict=True) if stage["state"] == "done")
+    done = sum(w for w, stage in zip(weights, stages, strict=True) if stage["state"] in {"done", LACKING})
     done += sum(w / 2 for w, stage in zip(weights, stages, strict=True) if stage["state"] == "now")
     return min(99, round(100 * done / sum(weights))) if weights else 0
 
@@ -81,6 +91,7 @@ def seconds(value: float | None) -> str:
 def progress_event(allocation: Mapping[str, Any] | None) -> dict[str, Any]:
     """The event a browser gets: JupyterHub's `progress` and `message`, and all `stages` for our own page."""
     stages = [told(stage) for stage in (allocation["stages"] if allocation else no_stages())]
+    _tell_lack(stages, allocation or {})
     now = next((stage for stage in stages if stage["state"] in {"now", "failed"}), stages[-1])
     took = seconds(now["seconds"])
     usual = f", usually {seconds(now['usual_seconds'])}" if now["usual_seconds"] is not None else ""

@@ -10,10 +10,11 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from jupyter_alc import __version__
-from jupyter_alc.core.errors import AlcError, Missing
+from jupyter_alc.core.errors import AlcError
 from jupyter_alc.dms.daemon.lock import AnotherDaemon, VolumeLock
 from jupyter_alc.dms.daemon.rights import become, prepare_folder
 from jupyter_alc.dms.daemon.serving import Serving
+from jupyter_alc.dms.fuse.device import no_folder
 from jupyter_alc.dms.making import make_engine
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Daemon:
         self._order = order
         self._tell = tell
         self._mounted = False
+        self._problem: AlcError | None = None
 
     def run(self) -> int:
         """Serve until SIGTERM; the answer is the exit code, and one JSON line on `tell` says how it began."""
@@ -72,7 +74,7 @@ class Daemon:
             prepare_folder(order.volume, 0o700, order)
             _lock = VolumeLock.take(order.volume, order.user, _owner(order))
             prepare_folder(order.socket.parent, 0o755, order)
-            mount, problem = self._attach()
+            mount, self._problem = self._attach()
             become(order)
             engine = make_engine(order.datasets, order.volume, order.user, order.quota_bytes)
             serving = Serving(engine, order.socket, order.admit_uids, self._about)
@@ -84,7 +86,7 @@ class Daemon:
             return self._give_up(AlcError("The data service could not start.", next_step="Its log says why."), mount)
         self._mounted = mount is not None
         try:
-            self._say(ready=True, problem=problem)
+            self._say(ready=True, problem=self._problem)
             self._serve(mount, serving, stop)
         finally:
             serving.stop(order.flush_seconds)
@@ -105,10 +107,7 @@ class Daemon:
             from jupyter_alc.dms.fuse.attributes import Owner  # noqa: PLC0415  (only where FUSE is installed)
             from jupyter_alc.dms.fuse.mount import Mount  # noqa: PLC0415
         except ImportError:
-            return None, Missing(
-                "pyfuse3 is not installed, so there is no data folder.",
-                next_step="Install jupyter-alc[machine] with fuse3 and libfuse3-dev; dms:// works meanwhile.",
-            )
+            return None, no_folder("pyfuse3 is not installed", "the administrator can install jupyter-alc[machine]")
         mount = Mount(order.mount, Owner(order.files_uid, order.files_gid), order.datasets, order.volume)
         try:
             mount.attach()
@@ -131,6 +130,7 @@ class Daemon:
             "user": self._order.user,
             "mount": None if mount is None else str(mount),
             "mounted": self._mounted,
+            "problem": None if self._problem is None else self._problem.as_json(),
             "version": __version__,
         }
 

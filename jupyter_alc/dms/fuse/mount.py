@@ -6,17 +6,16 @@ import contextlib
 import logging
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyfuse3
 import trio
 
 from jupyter_alc.core.clock import SystemClock
-from jupyter_alc.core.errors import Missing
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import WORKERS, Bridge
 from jupyter_alc.dms.fuse.control import tune
+from jupyter_alc.dms.fuse.device import DEVICE, lacking, no_folder
 from jupyter_alc.dms.fuse.files import Operations
 from jupyter_alc.dms.fuse.stale import Forgetting
 from jupyter_alc.dms.fuse.table import mount_at
@@ -26,6 +25,7 @@ from jupyter_alc.dms.fuse.wait import PollingWait, install
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.engine.interface import Engine
@@ -60,7 +60,8 @@ class Mount:
             pyfuse3.init(self._operations, place, options)
         except RuntimeError as refused:
             os.close(self._folder)
-            raise _refusal(self.where) from refused
+            why, cure = f"the kernel refused the mount at {self.where}", "look for its reason in the machine's log"
+            raise no_folder(why, cure) from refused
         tune(self.where)
         self._wait = install()
 
@@ -106,29 +107,12 @@ def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:
         token.run_sync_soon(stop.set)
 
 
-def _refusal(where: Path) -> Missing:
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return Missing(
-            f"The data folder could not be mounted at {where}: you may not open /dev/fuse.",
-            next_step="Ask the administrator to make /dev/fuse readable and writable (0666); dms:// works meanwhile.",
-        )
-    return Missing(
-        f"The data folder could not be mounted at {where}.",
-        next_step="See what fusermount3 says in the log, or run as root; dms:// works meanwhile.",
-    )
-
-
 def _check_tools() -> None:
-    if not Path("/dev/fuse").exists():
-        raise Missing(
-            "This computer has no /dev/fuse, so there is no data folder.",
-            next_step="Ask the administrator to load the fuse module (modprobe fuse); dms:// works meanwhile.",
-        )
+    lack = lacking()
+    if lack is not None:
+        raise no_folder(f"{DEVICE} {lack.found}", f"the administrator can {lack.cure}")
     if os.geteuid() != 0 and shutil.which("fusermount3") is None:
-        raise Missing(
-            "fusermount3 is not installed, so there is no data folder.",
-            next_step="Install the package fuse3; dms:// works meanwhile.",
-        )
+        raise no_folder("fusermount3 is not installed", "the administrator can install the package fuse3")
 
 
 def _folder_to_cover(where: Path) -> int:
@@ -138,7 +122,5 @@ def _folder_to_cover(where: Path) -> int:
             where.mkdir(mode=0o755, parents=True)
         return os.open(where, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        raise Missing(
-            f"The data folder cannot be mounted at {where}: {error.strerror}.",
-            next_step="Move away what is there, so that a plain folder can be made.",
-        ) from error
+        cure = "move away what is there and start your server again"
+        raise no_folder(f"nothing can be mounted at {where} ({error.strerror})", cure) from error

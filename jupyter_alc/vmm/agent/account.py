@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import stat
@@ -55,6 +56,16 @@ def make_mount_point(claim: Claim) -> None:
         seen = point.lstat()
     if not stat.S_ISDIR(seen.st_mode):
         raise Conflict("In your home `data` is not a folder.", next_step="Rename it; your datasets appear there.")
+
+
+def set_mount_point(point: Path, *, writable: bool) -> None:
+    """Let nobody write into `data` while nothing is mounted there: it would reach no archive, and be hidden later."""
+    with contextlib.suppress(OSError):  # not a folder any more: what mounts there says so
+        folder = os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(folder, 0o700 if writable else 0o500)
+        finally:
+            os.close(folder)
 
 
 def unmount(point: Path) -> None:

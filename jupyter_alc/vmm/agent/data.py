@@ -18,7 +18,7 @@ import aiohttp
 
 from jupyter_alc.core.errors import AlcError, Missing, TooLate, Unavailable, from_json
 from jupyter_alc.vmm.agent import proof
-from jupyter_alc.vmm.agent.account import unmount
+from jupyter_alc.vmm.agent.account import set_mount_point, unmount
 
 if TYPE_CHECKING:
     from jupyter_alc.vmm.agent.machine import Machine
@@ -41,10 +41,14 @@ def daemon_installed() -> bool:
 
 @dataclass(slots=True)
 class Data:
-    """One person's daemon and mount. `mount` starts it, `stop` ends it; when it ends otherwise it is started again."""
+    """One person's daemon and mount. `mount` starts it, `stop` ends it; when it ends otherwise it is started again.
+
+    Where nothing can be mounted the daemon serves all the same, and `problem` says why there is no folder.
+    """
 
     machine: Machine
     claim: Claim
+    problem: AlcError | None = None
     _process: asyncio.subprocess.Process | None = None
     _watch: asyncio.Task[None] | None = None
     _readers: set[asyncio.Task[None]] = field(default_factory=set)
@@ -55,7 +59,10 @@ class Data:
         return self._process is not None and self._process.returncode is None
 
     async def mount(self) -> None:
-        """Start the daemon and wait until it serves. Raises AlcError with the reason; nothing is left mounted then."""
+        """Start the daemon and wait until it serves, mounted or with a `problem`; a `problem` is no failure.
+
+        Raises AlcError with the reason where it does not serve; nothing is left mounted then.
+        """
         if self.running:
             return
         if not daemon_installed():
@@ -77,6 +84,7 @@ class Data:
 
     async def _start(self) -> None:
         unmount(self.claim.mount)
+        set_mount_point(self.claim.mount, writable=True)
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", DAEMON),
             stdin=subprocess.PIPE,
@@ -125,8 +133,10 @@ class Data:
             raise _no_word() from None
         if not isinstance(told, dict) or not told.get("ready"):
             raise from_json(told["problem"]) if isinstance(told, dict) and told.get("problem") else _no_word()
-        if self.claim.datasets and not told.get("mounted"):
-            raise from_json(told["problem"]) if told.get("problem") else _no_word()
+        self.problem = None
+        if not told.get("mounted"):
+            set_mount_point(self.claim.mount, writable=False)
+            self.problem = from_json(told["problem"]) if self.claim.datasets and told.get("problem") else None
 
     async def _keep_alive(self) -> None:
         pause = _FIRST_PAUSE
@@ -162,7 +172,8 @@ class Data:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _prove_once(self) -> list[dict[str, Any]]:
-        told = {"mount": str(self.claim.mount), "datasets": [str(one["id"]) for one in self.claim.datasets]}
+        told: dict[str, Any] = {"datasets": [str(one["id"]) for one in self.claim.datasets]}
+        told |= {"socket": str(self.machine.dms_socket)} if self.problem else {"mount": str(self.claim.mount)}
         ids: dict[str, Any] = {}
         if self.machine.isolated:
             ids = {"user": self.claim.person.uid, "group": self.claim.person.gid, "extra_groups": []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import os
 import platform
@@ -19,7 +20,7 @@ from jupyter_alc.vmm.agent.account import make_account
 from jupyter_alc.vmm.agent.data import Data, daemon_installed
 from jupyter_alc.vmm.agent.link import Link
 from jupyter_alc.vmm.agent.orders import Claim, Release, read_order
-from jupyter_alc.vmm.agent.server import Server, WarmParent
+from jupyter_alc.vmm.agent.server import Server, WarmParent, has_java
 
 if TYPE_CHECKING:
     from jupyter_alc.vmm.agent.machine import Machine
@@ -35,6 +36,8 @@ def self_test() -> dict[str, Any]:
         "python": platform.python_version(),
         "fuse": _opens("/dev/fuse"),
         "dms": daemon_installed(),
+        "spark": importlib.util.find_spec("pyspark") is not None,
+        "java": has_java(),
         "free_bytes": shutil.disk_usage("/tmp").free,  # noqa: S108  (asked, not written)
         "clock": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -146,7 +149,10 @@ class Agent:
                     told = {"stage": {"name": stage, "seconds": seconds}, "url": str(answer)}
                     await self._tell("ready", claim.allocation, claim.fence, **told)
                 else:
-                    await self._tell("stage", claim.allocation, claim.fence, stage={"name": stage, "seconds": seconds})
+                    told = {"stage": {"name": stage, "seconds": seconds}}
+                    if stage == "mount" and self.data.problem is not None:
+                        told["problem"] = self.data.problem.as_json()
+                    await self._tell("stage", claim.allocation, claim.fence, **told)
         except AlcError as error:
             problem = error
         except OSError as error:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -240,3 +241,8 @@ def _free_port(address: str) -> int:
 def _java() -> dict[str, str]:
     homes = sorted(Path("/usr/lib/jvm").glob("java-*-openjdk-*"))
     return {"JAVA_HOME": str(homes[-1])} if homes else {}
+
+
+def has_java() -> bool:
+    """Say whether there is a Java for Spark, where Piezo looks for one."""
+    return shutil.which("java") is not None or any(Path("/usr/lib/jvm").glob("*/bin/java"))

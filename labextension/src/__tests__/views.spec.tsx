@@ -150,6 +150,22 @@ describe('Panel', () => {
     );
   });
 
+  it('says why datasets are no folders, and opens none then', async () => {
+    const problem = {
+      code: 'missing',
+      message: 'Your datasets are no folders here: /dev/fuse is not there.',
+      next_step: 'Open them as dms://dataset/file in Python.'
+    };
+    await show({ data: { ...DATA, daemon: { mounted: false, problem } } });
+    const told = host.querySelectorAll('.jp-AlcPanel-problem');
+    expect([...told].map(one => one.textContent)).toEqual([
+      `${problem.message}${problem.next_step}`
+    ]);
+    expect(
+      [...host.querySelectorAll('button')].map(one => one.textContent)
+    ).not.toContain('Open');
+  });
+
   it('says every state in words and announces it', async () => {
     await show();
     const spoken = host.querySelector('[aria-live="polite"]')?.textContent;

@@ -53,11 +53,17 @@ function Datasets(props: IDataProps & { story: IDataStory }): JSX.Element {
   }
   return (
     <>
+      {story.daemon?.problem && (
+        <div className="jp-AlcPanel-item">
+          <Problem problem={story.daemon.problem} />
+        </div>
+      )}
       {story.datasets.map(dataset => (
         <DatasetItem
           {...props}
           key={dataset.id}
           dataset={dataset}
+          folder={!story.daemon?.problem}
           unsent={story.unsent.filter(file =>
             file.path.startsWith(`${dataset.id}/`)
           )}
@@ -68,7 +74,11 @@ function Datasets(props: IDataProps & { story: IDataStory }): JSX.Element {
 }
 
 function DatasetItem(
-  props: IDataProps & { dataset: IDataset; unsent: readonly IUnsent[] }
+  props: IDataProps & {
+    dataset: IDataset;
+    folder: boolean;
+    unsent: readonly IUnsent[];
+  }
 ): JSX.Element {
   const { dataset, trans, view } = props;
   const sending = view.busy.includes('flush');
@@ -92,11 +102,13 @@ function DatasetItem(
             onClick={props.onSend}
           />
         )}
-        <Action
-          label={trans.__('Open')}
-          hint={trans.__('Show %1 in the file browser', dataset.id)}
-          onClick={() => props.onOpen(dataset.id)}
-        />
+        {props.folder && (
+          <Action
+            label={trans.__('Open')}
+            hint={trans.__('Show %1 in the file browser', dataset.id)}
+            onClick={() => props.onOpen(dataset.id)}
+          />
+        )}
       </Actions>
     </Item>
   );

@@ -50,7 +50,8 @@ function Machine(props: {
 }): JSX.Element {
   const { story, trans } = props;
   const { allocation, machine, used } = story;
-  const problem = allocation?.problem ?? story.problem;
+  const failed = allocation?.state === 'failed' ? allocation.problem : null;
+  const problem = failed ?? story.problem;
   return (
     <>
       {machine && <Facts told={_given(machine, trans)} />}
@@ -173,7 +174,7 @@ function _state(story: IMachineStory, trans: TranslationBundle): string {
 }
 
 function _tone(story: IMachineStory): Tone {
-  if (story.allocation?.state === 'failed' || story.allocation?.problem) {
+  if (story.allocation?.state === 'failed') {
     return 'bad';
   }
   if (story.problem) {

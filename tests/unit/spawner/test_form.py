@@ -120,10 +120,12 @@ def test_a_silent_service_is_named_with_the_next_step():
     assert "No machine type can be offered now." in text
 
 
-def test_a_type_that_is_not_isolated_and_one_without_limits_say_so():
-    text = render(machine_types=[machine("small", isolation="none", limits_note="cores are not limited here")])
+def test_a_type_that_is_not_isolated_or_lacks_something_says_so():
+    notes = {"limits_note": "cores are not limited here", "lacks_note": "No folders here."}
+    text = render(machine_types=[machine("small", isolation="none", **notes)])
     assert "not isolated" in text
     assert "cores are not limited here" in text
+    assert "No folders here." in text
 
 
 @pytest.mark.parametrize(

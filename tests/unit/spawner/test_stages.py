@@ -46,6 +46,17 @@ def test_a_failed_stage_is_the_one_that_is_told():
     assert event["message"].startswith("Failed: reading your data as you")
 
 
+def test_a_start_that_goes_on_without_folders_says_so_in_its_stage():
+    problem = {"code": "missing", "message": "No folders here.", "next_step": "Use dms://."}
+    stages = [stage("mount", "done", 0.1), stage("proof", "now")]
+    event = progress_event({"state": "mounting", "stages": stages, "problem": problem})
+    assert [(one["state"], one["words"]) for one in event["stages"]] == [
+        ("lacking", "No folders here. Use dms://."),
+        ("now", WORDS["proof"][1]),
+    ]
+    assert event["progress"] == 75
+
+
 @pytest.mark.parametrize("state", AllocationState)
 def test_every_allocation_state_is_alive_or_over(state):
     assert alive({"state": str(state)}) == (str(state) in {"queued", "claimed", "mounting", "starting", "ready"})

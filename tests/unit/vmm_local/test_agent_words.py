@@ -13,7 +13,7 @@ from jupyter_alc.core.errors import BadFile, BadInput, Conflict
 from jupyter_alc.vmm.agent.life import Fence
 from jupyter_alc.vmm.agent.machine import Machine
 from jupyter_alc.vmm.agent.orders import Claim, Release, read_order
-from jupyter_alc.vmm.agent.proof import reason, smallest_file
+from jupyter_alc.vmm.agent.proof import Folder, reason, smallest_file
 from jupyter_alc.vmm.clouds.network import free_address, link_for
 from jupyter_alc.vmm.clouds.processes import ProcessId
 from jupyter_alc.vmm.clouds.records import MachineRecord, Records
@@ -84,13 +84,14 @@ def test_user_data_is_read_once_and_removed(tmp_path: Path) -> None:
 
 
 def test_the_proof_reads_the_smallest_file_that_has_something_in_it(tmp_path: Path) -> None:
-    assert smallest_file(str(tmp_path)) is None
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b/deep.txt").write_text("deep")
-    assert smallest_file(str(tmp_path)) == str(tmp_path / "b/deep.txt")
+    tree, dataset = Folder(str(tmp_path)), tmp_path / "set"
+    (dataset / "b").mkdir(parents=True)
+    assert smallest_file(tree, "set") is None
+    (dataset / "b/deep.txt").write_text("deep")
+    assert smallest_file(tree, "set") == "set/b/deep.txt"
     for name, size in (("empty", 0), ("large", 999), ("small", 2)):
-        (tmp_path / name).write_bytes(b"x" * size)
-    assert smallest_file(str(tmp_path)) == str(tmp_path / "small")
+        (dataset / name).write_bytes(b"x" * size)
+    assert smallest_file(tree, "set") == "set/small"
 
 
 def test_machine_addresses_are_one_per_block_and_never_the_services() -> None:
@@ -130,4 +131,5 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_old_one() -> None:
 
 def test_an_archive_that_is_away_is_told_in_words_and_not_by_the_kernels_name_for_it():
     assert reason(OSError(errno.EIO, "Input/output error")) == "its archive does not answer"
+    assert reason(TimeoutError("timed out")) == "its archive does not answer in time"
     assert reason(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
