@@ -113,7 +113,7 @@ def boot() -> None:
 def environment(name: str) -> None:
     place = BUILD / "env" / name
     if not (place / "bin/python").exists():
-        run(UV, "venv", "-q", "--python", PYTHON, place)
+        run(UV, "venv", "-q", "--relocatable", "--python", PYTHON, place)  # machines see it at another path
     run(
         UV,
         "pip",

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -22,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cheroot import wsgi
-from wsgidav.dav_error import HTTP_FORBIDDEN, DAVError
+from wsgidav.dav_error import HTTP_FORBIDDEN, HTTP_INSUFFICIENT_STORAGE, DAVError
 from wsgidav.error_printer import ErrorPrinter
 from wsgidav.fs_dav_provider import FileResource, FilesystemProvider, FolderResource
 from wsgidav.http_authenticator import HTTPAuthenticator
+from wsgidav.mw.base_mw import BaseMiddleware
 from wsgidav.request_resolver import RequestResolver
 from wsgidav.wsgidav_app import WsgiDAVApp
 
@@ -76,6 +79,20 @@ class _Provider(FilesystemProvider):  # type: ignore[misc]
         return _File(path, environ, found._file_path)  # noqa: SLF001
 
 
+class _FullDisk(BaseMiddleware):  # type: ignore[misc]
+    """Tells a full disk by the status there is for it; the library's own answer is 500."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        """Answer as the library does, but for a full disk."""
+        try:
+            yield from self.next_app(environ, start_response)
+        except (DAVError, OSError) as error:
+            cause = error.src_exception if isinstance(error, DAVError) else error
+            if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise DAVError(HTTP_INSUFFICIENT_STORAGE) from error
+            raise
+
+
 def sans_folder() -> Path:
     """Where sasdata's example data lies; `Missing` without the package."""
     try:
@@ -110,7 +127,7 @@ def make_app(root: Path, accounts: dict[str, str], examples: Path | None = None)
             "provider_mapping": shares,
             "simple_dc": {"user_mapping": {"*": {"": {"password": os.urandom(16).hex()}}, **doors}},
             "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
-            "middleware_stack": [ErrorPrinter, HTTPAuthenticator, RequestResolver],
+            "middleware_stack": [ErrorPrinter, _FullDisk, HTTPAuthenticator, RequestResolver],
             "lock_storage": None,
             "property_manager": None,
             "verbose": 0,
@@ -175,7 +192,11 @@ class Archive:
             "bytes_sent": sent,
             "bytes_received": int(environ.get("CONTENT_LENGTH") or 0) + _head_bytes(environ),
         }
-        with self._lock, self._log.open("a") as log:
+        with (
+            self._lock,
+            contextlib.suppress(OSError),
+            self._log.open("a") as log,
+        ):  # on a full disk: answer all the same
             log.write(json.dumps(line) + "\n")
 
 

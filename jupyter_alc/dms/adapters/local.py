@@ -18,13 +18,13 @@ from jupyter_alc.core.errors import (
     Denied,
     Exists,
     FileNotThere,
-    NoSpace,
     NotEmpty,
     NotFolder,
     ReadOnly,
     VersionChanged,
 )
 from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities, Sent, hidden_path
+from jupyter_alc.dms.adapters.statuses import archive_is_full
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version, unsettled
 
@@ -204,7 +204,7 @@ def _ours(path: str) -> Iterator[None]:
         if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
             raise NotEmpty(f"{path} is not empty.", next_step="Remove what is in it first.") from error
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpace(f"The archive has no room for {path}.", next_step="Remove something there.") from error
+            raise archive_is_full() from error
         if error.errno == errno.EROFS:
             raise ReadOnly(f"{path} cannot be changed.", next_step="Write elsewhere.") from error
         raise ArchiveUnreachable(f"The archive could not give {path}.", next_step="Try again.") from error

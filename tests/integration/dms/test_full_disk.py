@@ -27,9 +27,9 @@ DISK_BYTES = 8_000_000
 def place():
     folder = Path(tempfile.mkdtemp(prefix="alc-t-"))
     folder.chmod(0o711)
-    disk = folder / "dms" / "volume"
-    disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "tmpfs", str(disk)], check=True)
+    for disk in (folder / "dms/volume", folder / "archive/files/results"):
+        disk.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "tmpfs", str(disk)], check=True)
     yield folder
     for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
         if line.split()[4].startswith(f"{folder}/"):
@@ -40,7 +40,6 @@ def place():
 @pytest.fixture
 def service(place):
     archive = ArchiveService(place / "archive")
-    archive.place.mkdir(mode=0o700)
     archive.start()
     raw = place / "raw"
     raw.mkdir()
@@ -54,6 +53,12 @@ def service(place):
     finally:
         running.stop()
         archive.stop()
+
+
+def take_all(disk):
+    seen = os.statvfs(disk)
+    (disk / "others").write_bytes(bytes(seen.f_bavail * seen.f_frsize))
+    assert os.statvfs(disk).f_bavail == 0
 
 
 def fill(path):
@@ -96,6 +101,23 @@ def test_reading_goes_on_uncached(service, place):
     assert all(one["state"] == "ok" for one in service.ask(lambda client: client.status())["datasets"])
 
 
+def test_a_full_archive_keeps_the_file_here_says_so_and_takes_it_when_there_is_room(service):
+    take_all(service.archive.results().parent)
+    (service.mount / "results/kept.txt").write_bytes(b"k" * 3_000_000)
+    told = service.wait_until(lambda told: told["unsent"] and told["unsent"][0]["problem"])
+    words = {
+        "code": "no_space",
+        "message": "The archive is full.",
+        "next_step": "Remove something there, or ask its owner for room; what is unsent is kept and sent then.",
+    }
+    assert told["unsent"][0]["problem"] == told["datasets"][1]["problem"] == words
+    assert service.ask(lambda client: client.flush(1))["unsent"][0]["problem"] == words
+    assert (service.mount / "results/kept.txt").read_bytes() == b"k" * 3_000_000
+    (service.archive.results().parent / "others").unlink()
+    assert not service.ask(lambda client: client.flush(60))["unsent"]
+    assert [(one.name, one.stat().st_size) for one in service.archive.results().iterdir()] == [("kept.txt", 3_000_000)]
+
+
 # -- the engine by itself, on a disk whose last byte is gone -----------------------------------------------------------
 
 
@@ -108,12 +130,6 @@ def disk(place):
 def local(place):
     (place / "behind").mkdir()
     return MountedDataset("ds", "Data", "local", f"file://{place / 'behind'}", Access.WRITE)
-
-
-def take_all(disk):
-    seen = os.statvfs(disk)
-    (disk / "others").write_bytes(bytes(seen.f_bavail * seen.f_frsize))
-    assert os.statvfs(disk).f_bavail == 0
 
 
 async def test_a_volume_without_one_free_byte_still_starts_sends_and_makes_room(disk, local, place):
