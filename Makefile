@@ -15,7 +15,7 @@ demo: env-browser  ## set up, start the whole system and run the main job; with 
 up: env  ## start the whole system on the embedded defaults; Ctrl-C ends it
 	@$(HOST)/python -m jupyter_alc.cli up --state build/state
 
-test: env-browser check  ## set up and run every test tier (TIERS=unit,contract picks some; TIERS=all knows no budget)
+test: env-test check  ## set up and run every test tier (TIERS=unit,contract picks some; TIERS=all knows no budget)
 	@$(HOST)/python .ci/tiers.py
 
 check: env  ## format, lint, types, import rules, front-end lint
@@ -24,12 +24,16 @@ check: env  ## format, lint, types, import rules, front-end lint
 format: env  ## let the formatters rewrite the sources
 	@$(HOST)/ruff format . && $(HOST)/ruff check --fix . && PATH="$(CURDIR)/$(HOST):$$PATH" npm --prefix labextension run format
 
-.PHONY: env env-browser
+.PHONY: env env-browser env-test
 env:
 	@.ci/debian base && /usr/bin/python3 .ci/environment.py
 
 env-browser:
 	@.ci/debian browser && /usr/bin/python3 .ci/environment.py
+
+env-test:
+	@.ci/debian base && { .ci/debian browser || echo "Without them the browser tests are skipped." >&2; }
+	@/usr/bin/python3 .ci/environment.py
 
 dev:  ## as env, and the host environment takes its code from this checkout
 	@.ci/debian browser && /usr/bin/python3 .ci/environment.py --dev

@@ -43,12 +43,19 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 def pytest_command(tier: str, report: pathlib.Path) -> list[str]:
     heavier = MARKS[MARKS.index(tier) + 1 :]
     chosen = " and ".join([tier, *(f"not {mark}" for mark in heavier)])
     return [str(HOST / "python"), "-m", "pytest", "-q", "-m", chosen, f"--junitxml={report}", "-p", "no:cacheprovider"]
+
+
+def reasons(report: pathlib.Path) -> tuple[str, ...]:
+    """Why tests were skipped, each reason once."""
+    told = (one.get("message", "") for one in ElementTree.parse(report).getroot().iter("skipped"))
+    return tuple(dict.fromkeys(reason for reason in told if reason))
 
 
 def counts(report: pathlib.Path) -> tuple[int, int, int]:
@@ -91,7 +98,8 @@ def run_tier(tier: str) -> Outcome:
         return Outcome(tier, "FAILED: no test found", seconds, failed=1)
     if code:
         return Outcome(tier, "FAILED", seconds, passed, max(failed, 1), skipped)
-    return Outcome(tier, "ran" if passed else "skipped: nothing could run here", seconds, passed, failed, skipped)
+    why = reasons(report)
+    return Outcome(tier, "ran" if passed else "skipped", seconds, passed, failed, skipped, why)
 
 
 def main() -> int:
@@ -117,6 +125,8 @@ def main() -> int:
     print(f"\n{'tier':<12} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}  outcome")
     for o in outcomes:
         print(f"{o.tier:<12} {o.passed:>7} {o.failed:>7} {o.skipped:>8} {o.seconds:>8.0f}  {o.word}")
+        for reason in o.reasons:
+            print(f"{'':<12} skipped: {reason}")
     passed, failed, skipped = (sum(getattr(o, word) for o in outcomes) for word in ("passed", "failed", "skipped"))
     print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if any(o.failed for o in outcomes) else 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
+
+from jupyter_alc.dms.fuse.device import DEVICE, lacking
 
 TIERS = ("unit", "contract", "integration", "hub", "spark", "browser")  # a test belongs to the heaviest of its marks
 
@@ -15,13 +16,11 @@ def _missing(mark: str) -> str | None:
     """Say why tests with this mark cannot run here; None when they can."""
     if mark == "root" and os.geteuid() != 0:
         return "needs root: run the tests as root to see it"
-    if mark == "fuse" and not Path("/dev/fuse").exists():
-        return "needs /dev/fuse: load the fuse module"
-    if mark == "fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "needs a /dev/fuse that this account may open: chmod 0666 /dev/fuse, as udev does"
+    if mark == "fuse" and (lack := lacking()) is not None:
+        return f"needs {DEVICE}, which {lack.found}: {lack.cure}"
     if mark == "spark" and shutil.which("java") is None:
         return "needs Java: install openjdk-17-jre-headless"
-    if mark == "browser" and not Path("/usr/bin/chromium").exists():
+    if mark == "browser" and shutil.which("chromium") is None:
         return "needs Chromium: install the package chromium"
     return None
 
