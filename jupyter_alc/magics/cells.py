@@ -33,13 +33,21 @@ class CellProgress:
         self._bar.show(line, done, total)
 
     def cell_ends(self, result: Any = None) -> None:
-        """Close the bar of the cell that ended: full when it went well, else with the failure."""
+        """Close the bar of the cell that ended: full when it went well, else with what did not."""
         bar, self._bar = self._bar, None
         if bar is not None:
             line, _, _ = self._sum()
-            well = result is None or (result.error_in_exec is None and result.error_before_exec is None)
-            bar.end(f"{line}{'' if well else ': the cell failed'}", well=well)
+            ill = self._ill(result)
+            bar.end(f"{line}: {ill}" if ill else line, well=not ill)
         self._queries.clear()
+
+    def _ill(self, result: Any) -> str:
+        error = result and (result.error_in_exec or result.error_before_exec)
+        if isinstance(error, KeyboardInterrupt):
+            return "interrupted"
+        if error:
+            return "the cell failed"
+        return "a query failed" if any(one.failed for one in self._queries.values()) else ""
 
     def _sum(self) -> tuple[str, int, int]:
         queries = self._queries.values()

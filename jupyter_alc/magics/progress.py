@@ -1,13 +1,14 @@
 """Progress while something runs: a bar where there is a front end with widgets, plain lines everywhere else.
 
-A bar ends by itself: full, or with the word that says what went wrong. Beside the widget each display carries its last
-line as plain text, for front ends and files without widgets.
+A bar ends by itself: full, or with the word that says what went wrong. It is a widget while it moves; what stays in the
+notebook at its end is HTML and text, which need no kernel.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from html import escape
 from typing import Any, Protocol, TextIO
 
 
@@ -67,25 +68,30 @@ class Bar:
         self._bar.value = min(done, self._bar.max)
         self._label.value = line
         if self._shown is None:
-            self._display(line)
+            view = {"model_id": self._box.model_id, "version_major": 2, "version_minor": 0}
+            self._display({"application/vnd.jupyter.widget-view+json": view, "text/plain": line})
 
     def end(self, line: str, *, well: bool) -> None:
-        """Fill the bar, or mark it as failed where it stands."""
+        """Leave the bar full, or as failed where it stands."""
         if self._ended:
             return
         self._ended = True
-        if well:
-            self._bar.value = self._bar.max
-        self._bar.bar_style = "success" if well else "danger"
-        self._label.value = line
-        self._display(line)
+        done = self._bar.max if well else self._bar.value
+        self._display({"text/html": _kept(line, done, self._bar.max, well=well), "text/plain": line})
+        for one in (self._box, self._bar, self._label):
+            one.close()
 
-    def _display(self, line: str) -> None:
+    def _display(self, bundle: dict[str, Any]) -> None:
         from IPython.display import display  # noqa: PLC0415
 
-        view = {"model_id": self._box.model_id, "version_major": 2, "version_minor": 0}
-        bundle = {"application/vnd.jupyter.widget-view+json": view, "text/plain": line}
         if self._shown is None:
             self._shown = display(bundle, raw=True, display_id=True)
         else:
             self._shown.update(bundle, raw=True)
+
+
+def _kept(line: str, done: int, total: int, *, well: bool) -> str:
+    """The bar as a saved notebook shows it."""
+    look = f"width:12em;accent-color:var(--jp-{'success' if well else 'error'}-color1)"
+    bar = f'<progress value="{done}" max="{total}" aria-hidden="true" style="{look}"></progress>'
+    return f'<div class="jp-AlcShown">{bar} {escape(line)}</div>'

@@ -30,7 +30,7 @@ class Stage:
 class Progress:
     """How far one query is.
 
-    When `done`, `tasks_done` equals `tasks`: skipped stages never report an end of their own.
+    When `done` without having `failed`, `tasks_done` equals `tasks`: skipped stages never report an end of their own.
     """
 
     operation: str
@@ -40,6 +40,7 @@ class Progress:
     tasks_running: int
     bytes_read: int
     done: bool
+    failed: bool = False
 
 
 class Framework(Protocol):

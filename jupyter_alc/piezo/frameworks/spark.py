@@ -72,10 +72,18 @@ class SparkFramework:
         raise Unavailable(f"The session {name} was closed too often.", next_step="Use another name for it.")
 
     def on_progress(self, session: Any, tell: Callable[[Progress], None]) -> Callable[[], None]:
-        """Have `tell` called while queries run; the last call of each query has `done` set and full counts."""
+        """Have `tell` called while queries run; the last call of a query has `done` set, and `failed` or full counts.
+
+        pyspark ends a failed query as it ends a good one, while the query's error passes through: an error that was
+        not there when the query ran.
+        """
+        before: dict[str, BaseException | None] = {}
 
         def handler(stages: Any, inflight_tasks: int, operation_id: str, done: bool) -> None:
-            tell(progress_of(stages or (), inflight_tasks, operation_id or "", done=done))
+            error = sys.exc_info()[1]
+            known = before.pop(operation_id, None) if done else before.setdefault(operation_id, error)
+            failed = done and error is not known
+            tell(progress_of(stages or (), inflight_tasks, operation_id or "", done=done, failed=failed))
 
         session.registerProgressHandler(handler)
 
@@ -103,13 +111,14 @@ class SparkFramework:
         )
 
 
-def progress_of(stages: Any, inflight_tasks: int, operation_id: str, *, done: bool) -> Progress:
-    """Translate pyspark's progress; when `done`, all counts are full, whatever skipped stages say."""
+def progress_of(stages: Any, inflight_tasks: int, operation_id: str, *, done: bool, failed: bool = False) -> Progress:
+    """Translate pyspark's progress; when `done` and well, all counts are full, whatever skipped stages say."""
+    full = done and not failed
     told = tuple(
         Stage(
             each.stage_id,
             each.num_tasks,
-            each.num_tasks if done else each.num_completed_tasks,
+            each.num_tasks if full else each.num_completed_tasks,
             each.num_bytes_read,
             done or each.done,
         )
@@ -124,6 +133,7 @@ def progress_of(stages: Any, inflight_tasks: int, operation_id: str, *, done: bo
         tasks_running=0 if done else inflight_tasks,
         bytes_read=sum(stage.bytes_read for stage in told),
         done=done,
+        failed=failed,
     )
 
 

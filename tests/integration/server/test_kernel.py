@@ -103,6 +103,7 @@ def test_a_cluster_without_a_reachable_spark_is_told_in_one_line_and_its_bar_say
     bars = [one["data"] for one in outputs if one["kind"] in {"display_data", "update_display_data"}]
     assert "application/vnd.jupyter.widget-view+json" in bars[0]
     assert bars[-1]["text/plain"] == "Cluster lonely: not started"
+    assert set(bars[-1]) == {"text/plain", "text/html"}, "nothing of a widget stays in the notebook"
     assert "secret" not in str(outputs) + str(reply)
     assert "lonely" in kernel.shown("%piezo status")["text/plain"]
     assert "/ui/jobs/" in kernel.shown("%piezo ui --name lonely")["text/plain"]

@@ -120,12 +120,24 @@ def test_the_ui_lies_below_the_address_of_the_notebook() -> None:
     assert piezo.ui_path("c-1") == "/user/ada/jupyter-alc/v1/piezo/clusters/c-1/ui/jobs/"
 
 
-def query(done: int, total: int, *, over: bool = False, operation: str = "o", read: int = 0) -> Query:
-    return Query(operation, (), total, done, 0, read, over)
+def query(
+    done: int, total: int, *, over: bool = False, operation: str = "o", read: int = 0, failed: bool = False
+) -> Query:
+    return Query(operation, (), total, done, 0, read, over, failed)
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_the_bar_of_a_cell_ends_with_the_cell(failed: bool) -> None:
+@pytest.mark.parametrize(
+    ("error", "failed", "said"),
+    [
+        (None, False, ""),
+        (ValueError(), True, ": the cell failed"),
+        (KeyboardInterrupt(), True, ": interrupted"),
+        (None, True, ": a query failed"),
+    ],
+)
+def test_the_bar_of_a_cell_ends_with_the_cell_and_says_what_went_wrong(
+    error: BaseException | None, failed: bool, said: str
+) -> None:
     out = io.StringIO()
     cells = CellProgress(lambda: Lines(out))
     cells.hear(query(0, 0))
@@ -133,9 +145,9 @@ def test_the_bar_of_a_cell_ends_with_the_cell(failed: bool) -> None:
     cells.hear(query(1, 4, read=2000))
     cells.hear(query(4, 4, over=True, read=2000))
     cells.hear(query(0, 2, operation="p"))
-    cells.cell_ends(SimpleNamespace(error_in_exec=ValueError() if failed else None, error_before_exec=None))
+    cells.hear(query(1, 2, operation="p", over=True, failed=failed))
+    cells.cell_ends(SimpleNamespace(error_in_exec=error, error_before_exec=None))
     last = out.getvalue().splitlines()[-1]
-    assert last.startswith("Spark: 4 of 6 tasks, 2 kB read")
-    assert last.endswith("the cell failed") is failed
+    assert last == f"Spark: 5 of 6 tasks, 2 kB read{said}"
     cells.cell_ends()
     assert out.getvalue().splitlines()[-1] == last
