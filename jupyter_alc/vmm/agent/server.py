@@ -209,6 +209,8 @@ class Server:
         while left := self._persons_processes():
             if time.monotonic() > until:
                 return False
+            if number == signal.SIGKILL and self.machine.isolated:
+                _kill_all_of(self.claim.person.uid)
             for process in left:
                 process.kill(number)
             time.sleep(0.05)
@@ -219,6 +221,13 @@ class Server:
             return _of_uid(self.claim.person.uid)
         found = with_environment(f"{ALLOCATION}={self.claim.allocation}")
         return [*found, *([self.process] if self.process and self.process.alive() else [])]
+
+
+def _kill_all_of(uid: int) -> None:
+    """Kill all of a person's processes in one call to the kernel: one by one they could start anew faster."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        words = [sys.executable, "-I", "-S", "-c", f"import os; os.kill(-1, {int(signal.SIGKILL)})"]
+        subprocess.run(words, user=uid, group=uid, extra_groups=[], cwd="/", env={}, timeout=5, check=False)
 
 
 def _of_uid(uid: int) -> list[ProcessId]:

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.root, pytest.mark.fuse]
 STAGES = ["claimed", "account", "mount", "proof", "server"]
+BOMB = """
+import os, resource, signal, time
+resource.setrlimit(resource.RLIMIT_NPROC, (300, 300))
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while True:
+    try:
+        if os.fork() == 0:
+            os.setsid()
+    except OSError:
+        time.sleep(0.001)
+"""
 
 
 @dataclass
@@ -247,6 +260,15 @@ async def test_one_claim_is_let_in_and_it_holds_whatever_happens_to_vmm(day: Day
     day.vmm.away = False
     await day.failed(before)
     await day.ready(after=await day.claim([], fence=6))
+
+
+async def test_processes_that_start_themselves_anew_do_not_outlive_the_release(day: Day) -> None:
+    await day.claim([])
+    await day.ready()
+    day.as_ada(f"/usr/bin/python3 -c '{BOMB}' > /dev/null 2>&1 &")
+    await soon(lambda: int(day.as_root(f"pgrep -c -U {ADA}")) > 100)
+    await day.release()
+    assert day.pid_of(ADA) == 0
 
 
 async def test_a_machine_that_may_not_enrol_ends(host: Host, vmm: Vmm) -> None:
