@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.core.errors import BadInput
-from jupyter_alc.core.names import identifier
+from jupyter_alc.core.names import LONGEST_DESCRIPTION, identifier, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,14 @@ class Dataset:
 
     def __post_init__(self) -> None:
         identifier(self.id, "dataset id")
-        if not self.title or not self.url or not self.adapter:
-            raise BadInput(
-                f"dataset {self.id} lacks a title, a url or an adapter.", next_step="Give all three.", field=self.id
-            )
+        for name in ("title", "url", "adapter"):
+            if not getattr(self, name).strip():
+                raise BadInput(f"the {name} of dataset {self.id} is empty.", next_step=f"Give it a {name}.", field=name)
+        one_line(self.title, "title")
+        one_line(self.where, "where")
+        one_line(self.description, "description", LONGEST_DESCRIPTION)
+        for text in (*self.labels, *self.labels.values()):
+            one_line(text, "labels")
         if self.size_bytes is not None and self.size_bytes < 0:
             raise BadInput(
                 f"dataset {self.id} has a negative size.", next_step="Give bytes, or leave it out.", field="size_bytes"
@@ -58,6 +62,11 @@ class Dataset:
         if self.writers & {user, "*"}:
             return Access.WRITE
         return Access.READ if self.readers & {user, "*"} else None
+
+    def as_written(self) -> dict[str, Any]:
+        """The table that a catalogue's file has for it."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**told, "readers": sorted(self.readers), "writers": sorted(self.writers), "labels": dict(self.labels)}
 
 
 @dataclass(frozen=True, slots=True)

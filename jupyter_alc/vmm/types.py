@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from jupyter_alc.core.errors import AlcError, BadFile, BadInput
-from jupyter_alc.core.names import identifier
+from jupyter_alc.core.errors import AlcError, BadInput
+from jupyter_alc.core.names import LONGEST_DESCRIPTION, identifier, joined, one_line
+from jupyter_alc.core.written import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from jupyter_alc.core.written import Spot
 
 _UNITS: Final[Mapping[str, int]] = {
     "": 1,
@@ -58,6 +61,8 @@ class MachineType:
     def __post_init__(self) -> None:
         identifier(self.id, "machine type id")
         _require(bool(self.title.strip()), "title", "is empty", "Give a title that people read on the card.")
+        one_line(self.title, "title")
+        one_line(self.description, "description", LONGEST_DESCRIPTION)
         _require(1 <= self.cores <= 1024, "cores", "is not between 1 and 1024", "Give a whole number of cores.")
         _require(self.memory_bytes >= _LEAST_MEMORY, "memory_bytes", "is below 64 MB", 'Give for example "2 GB".')
         _require(
@@ -113,6 +118,11 @@ def _text(told: object) -> str:
     return told
 
 
+def _line(told: object) -> str:
+    """A text to be shown: YAML lets it run over lines, people see it as one."""
+    return joined(_text(told))
+
+
 def _number(told: object) -> int:
     if not isinstance(told, int) or isinstance(told, bool):
         raise BadInput("is not a whole number.", next_step="Write digits only.")
@@ -127,8 +137,8 @@ def _names(told: object) -> frozenset[str]:
 
 _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "id": _text,
-    "title": _text,
-    "description": _text,
+    "title": _line,
+    "description": _line,
     "cores": _number,
     "memory_bytes": parse_bytes,
     "environment": _text,
@@ -144,78 +154,41 @@ def read_machine_types(path: Path) -> tuple[MachineType, ...]:
 
     Raises `BadFile` naming the file, the line and what to write; a file that cannot be read is one too.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise BadFile(f"{path} cannot be read: {reason}.", next_step="Write the machine types there.") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadFile(
-            f"{path}, line {line}: not YAML ({error.problem}).",
-            next_step="Look at the indentation and the quotes there.",
-        ) from error
-    except yaml.YAMLError as error:
-        raise BadFile(f"{path} is not YAML.", next_step="Remove characters that are not text.") from error
-    if not isinstance(root, yaml.SequenceNode) or not root.value:
-        raise BadFile(
-            f"{path}, line 1: no list of machine types.", next_step='Begin each machine type with "- id: name".'
-        )
+    begin = 'Begin each machine type with "- id: name".'
+    listed = read_yaml(path, begin)
+    spots = listed.listed("no list of machine types.", begin)
+    if not spots:
+        raise listed.wrong("no list of machine types.", begin)
     types: list[MachineType] = []
-    for node in root.value:
-        one = _read_one(path, node)
+    for spot in spots:
+        one = _read_one(spot)
         if one.id in {other.id for other in types}:
-            raise BadFile(
-                f"{path}, line {_line(node)}: machine type {one.id} is there twice.",
-                next_step="Give one of them another id.",
-            )
+            raise spot.wrong(f"machine type {one.id} is there twice.", "Give one of them another id.")
         types.append(one)
     return tuple(types)
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _read_one(path: Path, node: yaml.Node) -> MachineType:
-    if not isinstance(node, yaml.MappingNode):
-        raise BadFile(
-            f"{path}, line {_line(node)}: not a machine type.",
-            next_step="Write id, title, cores, memory_bytes, environment.",
-        )
+def _read_one(spot: Spot) -> MachineType:
+    fields = spot.table("not a machine type.", "Write id, title, cores, memory_bytes, environment.")
     values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        key, line = str(key_node.value), _line(key_node)
+    for key, at in fields.items():
         reader = _READERS.get(key)
-        if reader is None or key in values:
-            wrong = "is there twice" if reader else "is not a setting of a machine type"
-            raise BadFile(
-                f"{path}, line {line}: {key[:40]!r} {wrong}.", next_step=f"The settings are {', '.join(_READERS)}."
-            )
-        lines[key] = line
+        if reader is None:
+            settings = f"The settings are {', '.join(_READERS)}."
+            raise at.wrong(f"{key[:40]!r} is not a setting of a machine type.", settings)
         try:
-            values[key] = reader(_plain(value_node))
+            values[key] = reader(_plain(at.node))
         except AlcError as error:
-            raise BadFile(f"{path}, line {line}: {key} {error}", next_step=error.next_step, field=key) from error
-    _complain_of_missing(path, node, values)
+            raise at.wrong(f"{key} {error}", error.next_step, key) from error
+    missing = [key for key in _NEEDED if key not in values]
+    if missing:
+        raise spot.wrong(
+            f"the machine type lacks {' and '.join(missing)}.", f"Add a line such as {missing[0]}: …", missing[0]
+        )
     try:
         return MachineType(**values)
     except AlcError as error:
-        line = lines.get(error.field, _line(node))
-        raise BadFile(f"{path}, line {line}: {error}", next_step=error.next_step, field=error.field) from error
-
-
-def _complain_of_missing(path: Path, node: yaml.Node, values: Mapping[str, Any]) -> None:
-    missing = [key for key in _NEEDED if key not in values]
-    if missing:
-        raise BadFile(
-            f"{path}, line {_line(node)}: the machine type lacks {' and '.join(missing)}.",
-            next_step=f"Add a line such as {missing[0]}: …",
-            field=missing[0],
-        )
+        raise fields.get(error.field, spot).wrong(str(error), error.next_step, error.field) from error
 
 
 def _plain(node: yaml.Node) -> object:

@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
+from jupyter_alc.core.written import as_yaml
 from jupyter_alc.dms.catalogue import Catalogue, read_credentials
 
 if TYPE_CHECKING:
@@ -67,12 +66,11 @@ def catalogue_text(given: Path | None, example_url: str | None) -> str:
     """The catalogue the Hub reads: the operator's datasets, then the example's. Raises `BadFile` for a mistake."""
     listed: list[dict[str, Any]] = []
     if given is not None:
-        Catalogue.from_file(given)  # every mistake is told with its line
-        listed += yaml.safe_load(given.read_text())["datasets"]
+        listed += [one.as_written() for one in Catalogue.from_file(given).all()]
     if example_url is not None:
         known = {one["id"] for one in listed}
         listed += [one for one in datasets(example_url) if one["id"] not in known]
-    return yaml.safe_dump({"datasets": listed}, sort_keys=False, allow_unicode=True)
+    return as_yaml({"datasets": listed})
 
 
 def credentials_text(given: Path | None, archive: dict[str, str]) -> str:
@@ -80,4 +78,4 @@ def credentials_text(given: Path | None, archive: dict[str, str]) -> str:
     told: dict[str, Any] = dict(read_credentials(given)) if given is not None else {}
     if archive:
         told[CREDENTIALS] = {name: {"username": name, "password": word} for name, word in archive.items()}
-    return yaml.safe_dump(told, allow_unicode=True)
+    return as_yaml(told)

@@ -29,6 +29,7 @@ from jupyter_alc.cli.instance.programs import (
     wait_for,
 )
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Unavailable, from_json
+from jupyter_alc.core.written import read_text
 from jupyter_alc.vmm.client import HubClient
 from jupyter_alc.vmm.types import read_machine_types
 
@@ -156,7 +157,7 @@ class System:
         ):
             write_private(self.layout.service / name, text, uid)
         if self.wishes.machine_types:
-            write_private(self.layout.service / "machine-types.yaml", self.wishes.machine_types.read_text(), uid)
+            write_private(self.layout.service / "machine-types.yaml", read_text(self.wishes.machine_types), uid)
 
     def _settings(self, port: int) -> dict[str, str]:
         at = Path("/var/lib/alc") if self.layout.root else self.layout.service

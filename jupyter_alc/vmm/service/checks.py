@@ -9,6 +9,7 @@ from typing import Any
 
 from jupyter_alc.core.dataset import MountedDataset
 from jupyter_alc.core.errors import AlcError, BadInput
+from jupyter_alc.core.names import one_line
 
 Check = Callable[[object, str], Any]
 
@@ -60,6 +61,17 @@ def text(most: int, least: int = 0) -> Check:
         if not isinstance(told, str) or not least <= len(told) <= most or not (told.isprintable()):
             raise _wrong(field, f"text of {least} to {most} printable characters")
         return told
+
+    return check
+
+
+def line(least: int) -> Check:
+    """A text that people are shown as one line, by the rule that a catalogue keeps too."""
+
+    def check(told: object, field: str) -> str:
+        if not isinstance(told, str) or len(told) < least:
+            raise _wrong(field, f"text of at least {least} characters")
+        return one_line(told, field)
 
     return check
 
@@ -184,9 +196,9 @@ def dataset(told: object, field: str) -> dict[str, Any]:
     record(
         told,
         field,
-        {"id": text(63, 1), "title": text(300, 1), "adapter": text(100, 1), "url": longtext(4000), "access": text(10)},
+        {"id": text(63, 1), "title": line(1), "adapter": text(100, 1), "url": longtext(4000), "access": text(10)},
         {
-            "where": longtext(300),
+            "where": line(0),
             "size_bytes": lambda value, name: None if value is None else whole(0, 1 << 62)(value, name),
             "published": flag,
             "credentials": texts_by_name(20),

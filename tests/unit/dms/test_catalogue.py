@@ -76,11 +76,11 @@ def test_another_persons_dataset_and_an_unknown_one_are_told_alike(write):
 @pytest.mark.parametrize(
     ("text", "line", "write_this"),
     [
-        ("", None, "datasets"),
+        ("", 1, "datasets"),
         ("- a\n", 1, "datasets"),
         ("datasets: 3\n", 1, "- id"),
         ("datasets: []\nother: 1\n", 2, "datasets"),
-        (GOOD.replace("url: http://host/sans-examples", "url: [x"), None, "quotes"),
+        (GOOD.replace("url: http://host/sans-examples", "url: [x"), 5, "Close it"),
         (GOOD.replace("    where: ISIS", "    were: ISIS"), 6, "where"),
         (GOOD.replace("37_000_000", "much"), 7, "size_bytes: 37000000"),
         (GOOD.replace("37_000_000", "-1"), 7, "size_bytes: 37000000"),
@@ -92,7 +92,7 @@ def test_another_persons_dataset_and_an_unknown_one_are_told_alike(write):
         (GOOD.replace("    title: Results\n", ""), 10, "title"),
         (GOOD.replace("title: Results", "title: 5"), 11, "quotes"),
         (GOOD.replace("    title: Results\n", "    title: Results\n    title: Twice\n"), 12, "Remove one"),
-        ("datasets: \x00", None, "text"),
+        ("datasets: \x00", 1, "Remove it"),
     ],
 )
 def test_every_mistake_is_told_with_file_line_and_what_to_write(write, text, line, write_this):

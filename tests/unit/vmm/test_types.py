@@ -55,7 +55,7 @@ def test_a_good_file_is_read_whole(tmp_path: Path) -> None:
         ("  title: General\n", "", 2, "lacks title"),
         ("min_ready: 0", "min_ready: 2", 12, "min_ready is not between 0 and max_total"),
         ("users: [ada]", "users: ada", 14, "users is not a list of names"),
-        ("title: General", "title: [General", 4, "not YAML"),
+        ("title: General", "title: [General", 3, "never closed"),
         ("cores: 8", "cores: 8\n  cores: 9", 10, "there twice"),
     ],
 )
