@@ -56,12 +56,15 @@ class ClusterRecord:
     def moved(
         self, state: ClusterState, now: datetime, *, reason: str = "", ending: Ending | None = None
     ) -> ClusterRecord:
-        """The record after a move to `state`; raises `IllegalMove`. The first ending given stays."""
+        """The record after a move to `state`; raises `IllegalMove`. The first ending given stays.
+
+        The reason belongs to the new state; without one, only what went wrong stays said.
+        """
         check_move(CLUSTER_MOVES, self.state, state, f"Cluster {self.name}")
         return replace(
             self,
             state=state,
-            reason=reason or self.reason,
+            reason=reason or (self.reason if self.problem or self.ending else ""),
             ending=self.ending or ending,
             changed=now.isoformat(),
             gone=now.isoformat() if state is ClusterState.GONE else self.gone,

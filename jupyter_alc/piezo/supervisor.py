@@ -105,7 +105,7 @@ class Supervisor:
             return Ending.STOPPED
         self._record = self._record.answered(self._clock.monotonic() - begun)
         self._lease.renew()
-        self._move(ClusterState.READY, "a query was answered")
+        self._move(ClusterState.READY)
         return await self._watch()
 
     async def _start_unless_stopped(self) -> None:
@@ -163,7 +163,7 @@ class Supervisor:
 
     async def _end(self, ending: Ending) -> None:
         if self._record.state is not ClusterState.STOPPING:
-            reason = "its owner's server was not heard from" if ending is Ending.LEASE else self._record.reason
+            reason = "its owner's server was not heard from" if ending is Ending.LEASE else ""
             self._move(ClusterState.STOPPING, reason, ending)
         while True:
             try:
@@ -175,7 +175,7 @@ class Supervisor:
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 break
-        self._move(ClusterState.GONE, self._record.reason)
+        self._move(ClusterState.GONE)
 
     def _broke(self, state: ClusterState, problem: AlcError, ending: Ending) -> Ending:
         _log.error("%s: %s", state, problem.line)
@@ -184,10 +184,10 @@ class Supervisor:
             self._move(state, problem.sentence, ending)
         return ending
 
-    def _move(self, state: ClusterState, reason: str, ending: Ending | None = None) -> None:
+    def _move(self, state: ClusterState, reason: str = "", ending: Ending | None = None) -> None:
         self._record = self._record.moved(state, self._clock.now(), reason=reason, ending=ending)
         write_record(self._folder, self._record)
-        _log.info("%s: %s", state, reason)
+        _log.info("%s %s", state, self._record.reason)
 
     def _waiting(self, reason: str) -> None:
         if reason != self._record.reason and self._record.state is ClusterState.STARTING:

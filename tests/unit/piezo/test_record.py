@@ -93,6 +93,16 @@ def test_the_first_ending_and_the_first_problem_stay():
     assert moved.problem["message"] == "first"
 
 
+def test_a_reason_is_said_for_its_own_state_and_what_went_wrong_stays_said():
+    ready = record(ClusterState.STARTING).waiting("waiting for executors").moved(ClusterState.READY, NOON)
+    stopping = ready.moved(ClusterState.STOPPING, NOON, ending=Ending.STOPPED)
+    assert [ready.reason, stopping.reason, stopping.moved(ClusterState.GONE, NOON).reason] == ["", "", ""]
+    lost = ready.broken(Unavailable("it died")).moved(ClusterState.LOST, NOON, ending=Ending.LOST)
+    assert lost.moved(ClusterState.STOPPING, NOON).moved(ClusterState.GONE, NOON).reason == "it died"
+    late = ready.moved(ClusterState.STOPPING, NOON, reason="not heard from", ending=Ending.LEASE)
+    assert late.moved(ClusterState.GONE, NOON).reason == "not heard from"
+
+
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path):
     told = record(ClusterState.READY).answered(12.345)
     write_record(tmp_path, told)
