@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from jupyter_alc.magics.words import plain, plural, seconds, size, table
+from jupyter_alc.magics.words import part_of, plain, plural, seconds, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jupyter_alc.magics.client import Started, Told
+
+_STUCK_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,16 +66,15 @@ def data_shown(told: Told) -> Shown:
         (
             one["id"],
             one.get("title"),
-            one.get("access"),
             size(one.get("size_bytes")),
+            size(one.get("needed_bytes")),
             f"{size(one.get('moved_bytes'))} in {plural(int(one.get('requests') or 0), 'request')}",
-            unsent_words(one),
-            state_words(one),
+            _why(_sending(one), one.get("problem")),
         )
         for one in datasets
     ]
-    grid_shown = grid(("dataset", "title", "access", "size", "moved", "unsent", "state"), rows)
-    return stacked(grid_shown, *_folders_shown(told.get("daemon") or {}), told=told)
+    grid_shown = grid(("dataset", "title", "size", "needed", "moved", "state"), rows)
+    return stacked(grid_shown, *_stuck(told.get("unsent") or []), *_folders_shown(told.get("daemon") or {}), told=told)
 
 
 def _folders_shown(daemon: Told) -> list[Shown]:
@@ -83,17 +85,35 @@ def _folders_shown(daemon: Told) -> list[Shown]:
     return [words(f"Mounted at {daemon['mount']}.")] if daemon.get("mounted") else []
 
 
-def unsent_words(dataset: Told) -> str:
-    """How much of a dataset still waits for the archive."""
-    files = int(dataset.get("unsent_files") or 0)
-    return f"{plural(files, 'file')}, {size(dataset.get('unsent_bytes'))}" if files else "nothing"
+def dataset_words(dataset: Told) -> str:
+    """A dataset's state, in the words of the panel."""
+    if dataset.get("state") == "unreachable":
+        return "out of reach"
+    if files := int(dataset.get("unsent_files") or 0):
+        return f"{plural(files, 'file')} unsent"
+    return "read only" if dataset.get("access") == "read" else "all sent"
 
 
-def state_words(one: Told) -> str:
-    """A state, and why where there is a reason."""
-    problem = one.get("problem")
-    why = problem.get("message") if isinstance(problem, dict) else one.get("reason")
-    return f"{one.get('state')}: {why}" if why else str(one.get("state"))
+def _sending(dataset: Told) -> str:
+    """The state, and how far its unsent files are."""
+    state = dataset_words(dataset)
+    if now := dataset.get("sending"):
+        return f"{state}, sending {PurePosixPath(now['path']).name}, {part_of(now['sent_bytes'], now['size_bytes'])}"
+    unsent = dataset.get("unsent_files") and f"{size(dataset.get('unsent_bytes'))} not in the archive yet"
+    return f"{state}, {unsent}" if unsent else state
+
+
+def _why(state: str, problem: Any) -> str:
+    """A state, and what went wrong where something did."""
+    return f"{state}: {problem['message']} {problem.get('next_step', '')}".strip() if problem else state
+
+
+def _stuck(unsent: Sequence[Told]) -> list[Shown]:
+    """The unsent files that need attention, the first of many."""
+    stuck = [one for one in unsent if one.get("problem")]
+    lines = [words(_why(one["path"], one["problem"])) for one in stuck[:_STUCK_SHOWN]]
+    more = len(stuck) - len(lines)
+    return [*lines, words(f"and {plural(more, 'more file', 'more files')} that could not be sent")] if more else lines
 
 
 def folder_shown(entries: Sequence[Told]) -> Shown:
@@ -128,15 +148,25 @@ def clusters_shown(clusters: Sequence[Told], ui_path: Mapping[str, str]) -> Show
     rows = [
         (
             one["name"],
-            state_words(one),
+            _why(one["state"], one.get("problem")) if one.get("problem") else _waits(one),
             f"{(one.get('executors') or {}).get('running', 0)} of {(one.get('executors') or {}).get('wanted', 0)}",
             one.get("cores"),
-            f"{one.get('framework')} {one.get('version') or ''}".strip(),
+            framework_words(one),
         )
         for one in clusters
     ]
     links = [ui_shown(one, ui_path[one["id"]]) for one in clusters if one.get("ui")]
     return stacked(grid(("cluster", "state", "executors", "cores", "runs"), rows), *links, told=list(clusters))
+
+
+def framework_words(cluster: Told) -> str:
+    """What runs in a cluster: `Spark 4.3`."""
+    version = ".".join(str(cluster.get("version") or "").split(".")[:2])
+    return f"{str(cluster.get('framework')).capitalize()} {version}".strip()
+
+
+def _waits(cluster: Told) -> str:
+    return f"{cluster['state']}: {cluster['reason']}" if cluster.get("reason") else str(cluster["state"])
 
 
 def ui_shown(cluster: Told, path: str) -> Shown:
@@ -163,11 +193,12 @@ def machine_shown(told: Told) -> Shown:
         use = f"This server's processes hold {size(used.get('memory_bytes'))}."
         return words(f"{told.get('words') or 'No machine service here.'} {use}", told)
     allocation, cores = told.get("allocation") or {}, used.get("cores")
+    failed = allocation.get("problem") if allocation.get("state") == "failed" else None
     rows = [
         ("machine", machine.get("title") or machine.get("type")),
-        ("state", allocation.get("state") or "not known"),
-        ("cores", f"{'?' if cores is None else cores} of {machine.get('cores')} in use"),
-        ("memory", f"{size(used.get('memory_bytes'))} of {size(machine.get('memory_bytes'))} in use"),
+        ("state", _why(allocation.get("state") or "not known", failed)),
+        ("cores", f"{'?' if cores is None else f'{cores:.1f}'} of {machine.get('cores')} in use"),
+        ("memory", f"{part_of(used.get('memory_bytes'), machine.get('memory_bytes'))} in use"),
         ("isolation", machine.get("isolation") or "not known"),
     ]
     problem = [words(str(told["words"]))] if told.get("words") else []

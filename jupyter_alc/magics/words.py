@@ -11,14 +11,21 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def size(count: Any) -> str:
-    """Bytes in powers of 1000, as form and panel tell them: `999 B`, `1.5 kB`, `37 MB`; `unknown` for nothing known."""
+    """Bytes in powers of 1000, as form and panel tell them: `999 B`, `1.5 kB`, `37 MB`; a dash where nobody knows."""
     if not isinstance(count, int | float) or isinstance(count, bool):
-        return "unknown"
+        return "–"
     amount, unit = float(count), 0
     while amount >= 999.5 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     digits = 1 if unit and amount < 9.95 else 0
     return f"{amount:.{digits}f}".removesuffix(".0") + f" {_UNITS[unit]}"
+
+
+def part_of(done: Any, whole: Any) -> str:
+    """`done` of `whole`, with a unit that both share named once: `1.2 of 1.9 MB`."""
+    number, _, unit = size(done).partition(" ")
+    shared = unit == size(whole).partition(" ")[2] or done == 0
+    return f"{number if shared else size(done)} of {size(whole)}"
 
 
 def seconds(count: Any) -> str:

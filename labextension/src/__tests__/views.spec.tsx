@@ -3,11 +3,15 @@ import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlcModel } from '../model';
 import { Client } from '../client';
-import type { IStories, Part } from '../tokens';
+import type { ICluster, IDataset, IStories, Part } from '../tokens';
+import { clusterState, framework } from '../views/clusters';
+import { datasetState } from '../views/data';
+import { allocationState } from '../views/machine';
 import { Panel, type IPlace } from '../views/panel';
 import { partOf, size, timeLeft } from '../views/words';
+import alike from './alike.json';
 import { english } from './english';
-import { CLUSTER, DATA, MACHINE, RESULTS } from './stories';
+import { CLUSTER, DATA, MACHINE, RESULTS, SANS } from './stories';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 
@@ -166,6 +170,23 @@ describe('Panel', () => {
     ).not.toContain('Open');
   });
 
+  it('keeps telling of a cluster that ended unasked, with nothing to stop', async () => {
+    const problem = {
+      code: 'unavailable',
+      message: 'A worker died.',
+      next_step: 'Start a cluster again.'
+    };
+    await show({
+      clusters: { clusters: [{ ...CLUSTER, state: 'gone', problem }] }
+    });
+    expect(host.textContent).toContain('Spark 4.3 · gone');
+    expect(host.textContent).toContain('A worker died.');
+    expect(host.textContent).toContain('None runs.');
+    expect(
+      [...host.querySelectorAll('button')].map(one => one.textContent)
+    ).not.toContain('Stop');
+  });
+
   it('says every state in words and announces it', async () => {
     await show();
     const spoken = host.querySelector('[aria-live="polite"]')?.textContent;
@@ -195,17 +216,45 @@ describe('Panel', () => {
   });
 });
 
-describe('words', () => {
-  it.each([
-    [0, '0 B'],
-    [999, '999 B'],
-    [1500, '1.5 kB'],
-    [999_999, '1 MB'],
-    [37_000_000, '37 MB']
-  ])('tells %i bytes as %s', (bytes, words) => {
-    expect(size(bytes)).toBe(words);
+describe('panel and magics', () => {
+  // tests/unit/magics/test_words.py reads the same file
+  it.each(alike.sizes as [number, string][])('tell %i bytes as %s', (b, w) => {
+    expect(size(b)).toBe(w);
   });
 
+  it.each(alike.parts as [number, number, string][])(
+    'tell %i of %i as %s',
+    (done, whole, words) => {
+      expect(partOf(done, whole, english)).toBe(words);
+    }
+  );
+
+  it.each(alike.datasets as [Partial<IDataset>, string][])(
+    'tell %o as %s',
+    (dataset, words) => {
+      expect(datasetState({ ...SANS, ...dataset }, english)).toBe(words);
+    }
+  );
+
+  it.each(alike.frameworks as [ICluster, string][])(
+    'tell %o as %s',
+    (cluster, words) => {
+      expect(framework(cluster)).toBe(words);
+    }
+  );
+
+  it('call each state by its name in REST', () => {
+    const { cluster, machine } = alike.states;
+    expect(machine.map(one => allocationState(one, english))).toEqual(machine);
+    expect(
+      cluster.map(one =>
+        clusterState({ ...CLUSTER, state: one } as ICluster, english)
+      )
+    ).toEqual(cluster);
+  });
+});
+
+describe('words', () => {
   it('names a shared unit once', () => {
     expect(partOf(1_200_000, 1_900_000, english)).toBe('1.2 of 1.9 MB');
     expect(partOf(900_000, 1_900_000, english)).toBe('900 kB of 1.9 MB');

@@ -27,7 +27,8 @@ export interface IClustersProps {
 
 export function ClustersSection(props: IClustersProps): JSX.Element {
   const { view, trans } = props;
-  const living = view.told?.clusters.filter(one => one.state !== 'gone');
+  // one that ended unasked is told for a while, so that its user learns why
+  const clusters = view.told?.clusters;
   const asking = view.busy.includes('start');
   const start = (
     <Action
@@ -41,7 +42,7 @@ export function ClustersSection(props: IClustersProps): JSX.Element {
     <Section id="clusters" title={trans.__('Clusters')} action={start}>
       {view.problem && <Problem problem={view.problem} />}
       {!view.told && !view.problem && <Asking trans={trans} />}
-      {living?.length === 0 && (
+      {clusters?.every(one => one.state === 'gone') && (
         <div className="jp-AlcPanel-item">
           <Line>
             {trans.__(
@@ -50,7 +51,7 @@ export function ClustersSection(props: IClustersProps): JSX.Element {
           </Line>
         </div>
       )}
-      {living?.map(cluster => (
+      {clusters?.map(cluster => (
         <ClusterItem {...props} key={cluster.id} cluster={cluster} />
       ))}
     </Section>
@@ -68,29 +69,31 @@ function ClusterItem(
       tone={_tone(cluster)}
       name={cluster.name || cluster.id}
       hint={cluster.id}
-      aside={`${_framework(cluster)} · ${clusterState(cluster, trans)}`}
+      aside={`${framework(cluster)} · ${clusterState(cluster, trans)}`}
     >
       <Lines {...props} />
       {cluster.problem && <Problem problem={cluster.problem} />}
-      <Actions>
-        {cluster.ui && cluster.state === 'ready' && (
-          <a
-            className="jp-AlcPanel-action"
-            href={props.uiOf(cluster.id)}
-            target="_blank"
-            rel="noopener noreferrer"
-            title={trans.__('Opens in a new tab')}
-          >
-            {trans.__('Spark UI')}
-          </a>
-        )}
-        <Action
-          label={stopping ? trans.__('Stopping…') : trans.__('Stop')}
-          hint={trans.__('End this cluster and what runs on it')}
-          disabled={stopping}
-          onClick={() => props.onStop(cluster.id)}
-        />
-      </Actions>
+      {cluster.state !== 'gone' && (
+        <Actions>
+          {cluster.ui && cluster.state === 'ready' && (
+            <a
+              className="jp-AlcPanel-action"
+              href={props.uiOf(cluster.id)}
+              target="_blank"
+              rel="noopener noreferrer"
+              title={trans.__('Opens in a new tab')}
+            >
+              {trans.__('Spark UI')}
+            </a>
+          )}
+          <Action
+            label={stopping ? trans.__('Stopping…') : trans.__('Stop')}
+            hint={trans.__('End this cluster and what runs on it')}
+            disabled={stopping}
+            onClick={() => props.onStop(cluster.id)}
+          />
+        </Actions>
+      )}
     </Item>
   );
 }
@@ -98,7 +101,7 @@ function ClusterItem(
 function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
   const { cluster, now, trans } = props;
   const told: string[] = [];
-  if (cluster.executors) {
+  if (cluster.executors && cluster.state !== 'gone') {
     const { running, wanted } = cluster.executors;
     told.push(
       trans._n('%2 of %1 executor', '%2 of %1 executors', wanted, running)
@@ -108,9 +111,7 @@ function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
   if (left && cluster.state === 'ready') {
     told.push(trans.__('lease %1, renewed while your server runs', left));
   }
-  // a ready cluster needs no reason, and a problem tells its own
-  const reason =
-    cluster.state === 'ready' || cluster.problem ? '' : cluster.reason;
+  const reason = cluster.problem ? '' : cluster.reason; // a problem tells its own
   return (
     <>
       <Facts told={told} />
@@ -119,7 +120,10 @@ function Lines(props: IClustersProps & { cluster: ICluster }): JSX.Element {
   );
 }
 
-function _framework(cluster: ICluster): string {
+/** What runs in a cluster: `Spark 4.3`. */
+export function framework(
+  cluster: Pick<ICluster, 'framework' | 'version'>
+): string {
   const { framework, version } = cluster;
   const name = framework.charAt(0).toUpperCase() + framework.slice(1);
   return `${name} ${version.split('.').slice(0, 2).join('.')}`.trim();
@@ -132,7 +136,7 @@ export function clusterState(
 ): string {
   switch (cluster.state) {
     case 'asked':
-      return trans.__('asked for');
+      return trans.__('asked');
     case 'starting':
       return trans.__('starting');
     case 'ready':
@@ -154,6 +158,7 @@ function _tone(cluster: ICluster): Tone {
       return cluster.problem ? 'warn' : 'good';
     case 'failed':
     case 'lost':
+    case 'gone':
       return 'bad';
     default:
       return 'moving';

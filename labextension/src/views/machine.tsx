@@ -158,18 +158,33 @@ function _state(story: IMachineStory, trans: TranslationBundle): string {
   if (story.problem) {
     return trans.__('state not known');
   }
-  switch (story.allocation?.state) {
-    case undefined:
-      return '';
+  return story.allocation ? allocationState(story.allocation.state, trans) : '';
+}
+
+/** The state of the machine's allocation in words. */
+export function allocationState(
+  state: string,
+  trans: TranslationBundle
+): string {
+  switch (state) {
+    case 'queued':
+      return trans.__('queued');
+    case 'claimed':
+      return trans.__('claimed');
+    case 'mounting':
+      return trans.__('mounting');
+    case 'starting':
+      return trans.__('starting');
     case 'ready':
-      return trans.__('yours');
+      return trans.__('ready');
     case 'releasing':
+      return trans.__('releasing');
     case 'released':
-      return trans.__('being given back');
+      return trans.__('released');
     case 'failed':
       return trans.__('failed');
     default:
-      return trans.__('starting');
+      return state;
   }
 }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from IPython.core.error import UsageError
 
 from alc_spawners.form import size as form_size
+from jupyter_alc.core.states import AllocationState, ClusterState
 from jupyter_alc.magics import shown
 from jupyter_alc.magics.client import Started
 from jupyter_alc.magics.parsing import dms_spoken, piezo_spoken, vmm_spoken
-from jupyter_alc.magics.words import plural, seconds, size, table
+from jupyter_alc.magics.words import part_of, plural, seconds, size, table
 
 pytestmark = pytest.mark.unit
 
@@ -29,27 +34,35 @@ CLUSTER = {
 }
 
 
-@pytest.mark.parametrize(
-    ("count", "told"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1500, "1.5 kB"),
-        (2000, "2 kB"),
-        (999_600, "1 MB"),
-        (37_123_456, "37 MB"),
-        (3_000_000_000, "3 GB"),
-        (None, "unknown"),
-        (True, "unknown"),
-    ],
-)
-def test_bytes_have_a_unit(count: object, told: str) -> None:
-    assert size(count) == told
+ALIKE = json.loads((Path(__file__).parents[3] / "labextension/src/__tests__/alike.json").read_text())
 
 
-@pytest.mark.parametrize("count", [0, 999, 1000, 9949, 9951, 37_123_456, 999_499, 999_500, 3 * 1000**3, 5 * 1000**4])
-def test_the_form_and_the_magics_tell_one_size_alike(count: int) -> None:
-    assert size(count) == form_size(count)
+def test_panel_form_and_magics_tell_sizes_alike() -> None:
+    """The panel's own tests read the same file."""
+    assert [size(count) for count, _ in ALIKE["sizes"]] == [told for _, told in ALIKE["sizes"]]
+    assert [form_size(count) for count, _ in ALIKE["sizes"]] == [told for _, told in ALIKE["sizes"]]
+    assert [part_of(done, whole) for done, whole, _ in ALIKE["parts"]] == [told for _, _, told in ALIKE["parts"]]
+
+
+def test_panel_and_magics_tell_datasets_and_clusters_alike() -> None:
+    assert [shown.dataset_words(one) for one, _ in ALIKE["datasets"]] == [told for _, told in ALIKE["datasets"]]
+    assert [shown.framework_words(one) for one, _ in ALIKE["frameworks"]] == [told for _, told in ALIKE["frameworks"]]
+
+
+def test_panel_and_magics_call_each_state_by_its_name_in_rest() -> None:
+    assert ALIKE["states"] == {"machine": list(AllocationState), "cluster": list(ClusterState)}
+    machine = {"title": "General", "cores": 2, "memory_bytes": 3 * 1000**3}
+    for state in AllocationState:
+        told = {"machine": machine, "used": {"cores": 0.02, "memory_bytes": 0}, "allocation": {"state": str(state)}}
+        assert re.search(rf"^state +{state}$", shown.machine_shown(told).text, re.MULTILINE)
+    for state in ClusterState:
+        line = shown.clusters_shown([{**CLUSTER, "state": str(state)}], {"cluster-1": "/"}).text.splitlines()[1]
+        assert line.split() == ["mine", str(state), "1", "of", "2", "2", "Spark", "4.3"]
+
+
+@pytest.mark.parametrize("count", [None, True, "5"])
+def test_a_size_that_nobody_knows_is_a_dash_as_in_the_form(count: object) -> None:
+    assert size(count) == form_size(None)
 
 
 def test_seconds_and_counts_read_well() -> None:
@@ -120,7 +133,18 @@ def test_everything_is_shown_as_text_and_as_html_and_markup_is_escaped() -> None
 
 def test_an_archive_that_cannot_be_asked_is_not_told_as_empty() -> None:
     dataset = {"id": "d", "title": "D", "access": "read", "state": "unreachable", "problem": {"message": "No answer."}}
-    assert "unreachable: No answer." in shown.data_shown({"datasets": [dataset]}).text
+    assert "out of reach: No answer." in shown.data_shown({"datasets": [dataset]}).text
+
+
+def test_an_unsent_file_that_cannot_be_sent_is_named_with_its_cure() -> None:
+    problem = {"message": "The archive refused it.", "next_step": "Ask for write access."}
+    dataset = {"id": "d", "title": "D", "access": "write", "state": "unsent", "unsent_files": 5, "unsent_bytes": 5}
+    unsent = [{"path": f"d/{number}", "problem": problem if number else None} for number in range(6)]
+    told = shown.data_shown({"datasets": [dataset], "unsent": unsent}).text
+    assert "5 files unsent, 5 B not in the archive yet" in told
+    assert "d/1: The archive refused it. Ask for write access." in told
+    assert "d/0" not in told
+    assert told.endswith("and 2 more files that could not be sent")
 
 
 def test_a_cluster_on_its_way_says_why_it_waits() -> None:
