@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -45,7 +46,8 @@ class Controlled(Protocol):
 @contextlib.asynccontextmanager
 async def serving(supervisor: Controlled, path: Path) -> AsyncIterator[None]:
     """Answer on the socket `path`, in a folder only we may enter, while the context lasts."""
-    _room_for(path)
+    own_folder(path.parent)
+    _forget(path)
     runner = web.AppRunner(_application(supervisor), access_log=None)
     await runner.setup()
     try:
@@ -71,9 +73,16 @@ async def ask(path: str, method: str, what: str) -> dict[str, Any]:
     return told
 
 
-def _room_for(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+def own_folder(folder: Path) -> None:
+    """Make `folder` ours alone; raises `Denied` where somebody else could put another in its place."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seen = folder.lstat()
+    others = [one for one in folder.absolute().parents if one.stat().st_uid not in {0, os.getuid()}]
+    if others or not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        raise Denied(
+            f"{others[-1] if others else folder} is not yours alone.",
+            next_step="Set XDG_RUNTIME_DIR to a short folder of your own, and restart your server.",
+        )
 
 
 def _forget(path: Path) -> None:

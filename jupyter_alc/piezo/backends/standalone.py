@@ -82,6 +82,7 @@ class StandaloneBackend:
 
     def _create(self, cluster_id: str, options: ClusterOptions) -> Cluster:
         self._framework.software()
+        control.own_folder(self._socket(cluster_id).parent)
         now = self._clock.now()
         record = ClusterRecord(
             id=cluster_id,
