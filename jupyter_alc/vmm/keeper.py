@@ -174,7 +174,7 @@ class Keeper:
             types=self._types,
             timing=self._store.timing,
             now=self._store.now(),
-            since=self._since,
+            since=max(self._since, self._store.deaf_at),
             busy=frozenset(self._busy),
             strangers=self._strangers,
             closing=self.closing,

@@ -50,7 +50,7 @@ class World:
     types: Mapping[str, MachineType]
     timing: Timing
     now: float
-    since: float  # when this keeper began to listen: silence before does not count
+    since: float  # when this keeper began to hear, its disk being full before: silence until then does not count
     busy: frozenset[str] = frozenset()  # keys a worker thread is busy with
     strangers: Mapping[str, Sighting] = field(default_factory=dict)
     closing: bool = False

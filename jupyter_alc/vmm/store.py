@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import OperationalError
 
 from jupyter_alc.core.errors import AlcError, Denied, NotFound
+from jupyter_alc.core.full_disk import disk_is_full, is_full_disk
 from jupyter_alc.core.states import AllocationState, MachineState
 from jupyter_alc.vmm import claims, reports
 from jupyter_alc.vmm.moves import change_machine, move_machine
@@ -30,9 +33,11 @@ from jupyter_alc.vmm.timing import Timing
 from jupyter_alc.vmm.tokens import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
     from jupyter_alc.core.clock import Clock
     from jupyter_alc.vmm.people import Person
@@ -59,6 +64,7 @@ class Store:
         self._clock = clock
         self.timing = timing or Timing()
         self._hub = hub
+        self.deaf_at = 0.0  # when it could last not take what it was told, because its disk was full
         with self._read() as connection:
             latest = latest_move(connection)
         self._ahead = max(clock.now().timestamp(), latest) - clock.monotonic()
@@ -75,10 +81,22 @@ class Store:
         return self._ahead + self._clock.monotonic()
 
     def _write(self) -> AbstractContextManager[Connection]:
-        return self._writer.begin()
+        return self._transaction(self._writer)
 
     def _read(self) -> AbstractContextManager[Connection]:
-        return self._engine.begin()
+        return self._transaction(self._engine)
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        """All or nothing; on a full disk nothing, and `NoSpace`."""
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            if not is_full_disk(error.orig):
+                raise
+            self.deaf_at = self.now()
+            raise disk_is_full("the machine service") from error
 
     # --- the spawner and the people ---
 

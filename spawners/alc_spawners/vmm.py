@@ -19,6 +19,7 @@ from traitlets import Float, List, Unicode, default
 
 from alc_spawners.data import datasets_for, plan_for
 from alc_spawners.form import FormContent, render_form
+from alc_spawners.full_disk import tell_of_full_disk
 from alc_spawners.options import Choice, WrongOptions, check_options, options_from_form
 from alc_spawners.refusals import Refused
 from alc_spawners.stages import alive, progress_event, took
@@ -35,6 +36,7 @@ LOOK_EVERY = 0.25  # seconds between two questions while a start is under way
 FAILED = 1  # what poll() says of a server that is no more
 _FOREGROUND = 3.0  # seconds that poll() and pages wait for VMM
 _PATIENT = 20.0
+tell_of_full_disk()
 
 
 class VmmSpawner(Spawner):  # type: ignore[misc]

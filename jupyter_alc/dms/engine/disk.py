@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import AlcError, NoSpace
+from jupyter_alc.core.full_disk import is_full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,4 @@ def _takes_no_more(error: sqlite3.OperationalError) -> bool:
 
 
 def _words(error: OSError | sqlite3.OperationalError) -> str:
-    if isinstance(error, OSError) and error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-        return f"refuses ({error.strerror})"
-    return "is full"
+    return f"refuses ({error.strerror})" if isinstance(error, OSError) and not is_full_disk(error) else "is full"

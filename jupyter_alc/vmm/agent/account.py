@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Conflict, Unavailable
+from jupyter_alc.core.full_disk import disk_is_full, is_full_disk
 
 if TYPE_CHECKING:
     from jupyter_alc.vmm.agent.machine import Machine
@@ -37,6 +38,8 @@ def make_account(machine: Machine, claim: Claim, etc: Path = Path("/etc")) -> No
         _own(machine.runtime_of(who.name), who.uid, who.gid, 0o700)
         make_mount_point(claim)
     except OSError as error:
+        if is_full_disk(error):
+            raise disk_is_full("your home") from error
         raise Unavailable(
             f"Your account could not be made: {error.strerror}.", next_step="Start your server again."
         ) from error

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.errors import AlcError, Conflict, Unavailable
+from jupyter_alc.core.full_disk import disk_is_full, is_full_disk
 from jupyter_alc.vmm.agent.account import make_account
 from jupyter_alc.vmm.agent.data import Data, daemon_installed
 from jupyter_alc.vmm.agent.link import Link
@@ -156,9 +157,7 @@ class Agent:
         except AlcError as error:
             problem = error
         except OSError as error:
-            problem = Unavailable(
-                f"The machine could not do it: {error.strerror}.", next_step="Start your server again."
-            )
+            problem = disk_is_full("your machine") if is_full_disk(error) else _could_not(error)
         else:
             return
         seconds = round(time.monotonic() - began, 3)
@@ -208,6 +207,10 @@ class Agent:
         if self.data:
             await self.data.stop()
         await self.warm.stop()
+
+
+def _could_not(error: OSError) -> AlcError:
+    return Unavailable(f"The machine could not do it: {error.strerror}.", next_step="Start your server again.")
 
 
 async def live(machine: Machine) -> None:

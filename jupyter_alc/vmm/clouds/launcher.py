@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.clock import Clock, SystemClock
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Denied, Missing, NotFound, Unavailable
+from jupyter_alc.core.full_disk import disk_is_full, is_full_disk
 from jupyter_alc.core.names import identifier
 from jupyter_alc.vmm.clouds import asked, network
 from jupyter_alc.vmm.clouds.isolated import Isolated
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger("jupyter_alc.launcher")
 SOCKET_NAME: Final = "launcher.sock"
 _LONGEST_LINE: Final = 1 << 18
+_WHOSE_DISK: Final = "the computer that makes the machines"
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Launcher:
         except (AlcError, OSError) as error:
             LOG.warning("machine %s was not made: %s", wanted.key, error)
             self.end(wanted.key)
+            if is_full_disk(error):
+                raise disk_is_full(_WHOSE_DISK) from error
             if isinstance(error, AlcError):
                 raise
             raise Missing(
@@ -164,6 +168,8 @@ class Door:
             return {"error": BadInput("The line is not JSON.", next_step="Send one JSON object on one line.").as_json()}
         except OSError as error:
             LOG.exception("a request failed")
+            if is_full_disk(error):
+                return {"error": disk_is_full(_WHOSE_DISK).as_json()}
             return {
                 "error": Unavailable(f"The host refused: {error.strerror}.", next_step="Look at the log.").as_json()
             }
