@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
@@ -16,8 +17,6 @@ from aiohttp import web
 from jupyter_alc.core.errors import AlcError, Denied, Unavailable, from_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jupyter_alc.piezo.record import Cluster, Connection
 
 _PATIENCE: Final = aiohttp.ClientTimeout(total=15)
@@ -77,7 +76,8 @@ def own_folder(folder: Path) -> None:
     """Make `folder` ours alone; raises `Denied` where somebody else could put another in its place."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     seen = folder.lstat()
-    others = [one for one in folder.absolute().parents if one.stat().st_uid not in {0, os.getuid()}]
+    trusted = {0, os.getuid(), Path("/").stat().st_uid}
+    others = [one for one in folder.absolute().parents if one.stat().st_uid not in trusted]
     if others or not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
         raise Denied(
             f"{others[-1] if others else folder} is not yours alone.",
