@@ -106,7 +106,7 @@ c.JupyterHub.services = [
         "name": "vmm",
         "url": VMM_URL,
         "display": False,
-        "command": [sys.executable, "-m", "jupyter_alc.vmm.service"],
+        "command": [sys.executable, "-P", "-m", "jupyter_alc.vmm.kept"],
         "environment": {
             "ALC_STATE": str(STATE),
             "ALC_RUN": str(RUN),

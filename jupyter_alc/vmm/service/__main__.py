@@ -1,10 +1,9 @@
-"""`python -m jupyter_alc.vmm.service`: VMM as the Hub starts it. It ends with its Hub; machines live on."""
+"""`python -m jupyter_alc.vmm.service`: VMM. It ends with what started it; machines live on."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import fcntl
 import logging
 import os
@@ -17,12 +16,12 @@ from urllib.parse import urlsplit
 from jupyter_alc.core.errors import AlcError, BadInput
 from jupyter_alc.core.settings import Places
 from jupyter_alc.vmm.clouds.door import open_cloud
+from jupyter_alc.vmm.kept import end_with_parent
 from jupyter_alc.vmm.service.application import Service
 from jupyter_alc.vmm.tokens import hub_secret
 from jupyter_alc.vmm.types import DEFAULT_TYPES, read_machine_types, types_by_id
 
 log = logging.getLogger("jupyter_alc.vmm")
-_PR_SET_PDEATHSIG = 1
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -44,13 +43,6 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--machine-url", default=env.get("ALC_MACHINE_URL", ""), help="the URL that agents use (ALC_MACHINE_URL)")
     add("--prefix", default=env.get("JUPYTERHUB_SERVICE_PREFIX") or "/services/vmm")
     return parser.parse_args(given)
-
-
-def end_with_parent() -> int:
-    """Have the kernel end this process when its parent dies; return the parent's id."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    return parent
 
 
 def lock_keeper(path: Path) -> IO[str] | None:

@@ -68,6 +68,10 @@ def lives(pid: int) -> bool:
         return False
 
 
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Started]:
     made = Started(tmp_path)
@@ -107,6 +111,29 @@ def test_it_ends_with_the_process_that_started_it(started: Started) -> None:
     started.says(parent, "VMM answers at")
     parent.kill()
     wait_until(lambda: not lives(vmm))
+
+
+def test_a_killed_one_is_started_again_and_all_end_with_the_hub(started: Started) -> None:
+    """Semantics 8, VMM at any other time."""
+    keeping = [sys.executable, "-m", "jupyter_alc.vmm.kept"]
+    hub = started.start(*keeping, command=[sys.executable, "-c", PARENT])
+    assert hub.stdout is not None
+    kept = int(hub.stdout.readline())
+    log = started.logs[hub.pid]
+    started.says(hub, "VMM answers at")
+    os.kill(children(kept)[0], signal.SIGKILL)
+    wait_until(lambda: log.read_text().count("VMM answers at") == 2)
+    (second,) = children(kept)
+    hub.kill()
+    wait_until(lambda: not lives(kept) and not lives(second))
+
+
+def test_one_that_was_told_to_end_stays_ended(started: Started) -> None:
+    kept = started.start(command=[sys.executable, "-m", "jupyter_alc.vmm.kept"])
+    started.says(kept, "VMM answers at")
+    kept.send_signal(signal.SIGINT)
+    assert kept.wait(20) == 0
+    assert "VMM ends; machines live on" in started.logs[kept.pid].read_text()
 
 
 def test_a_mistake_in_the_machine_types_is_told_with_file_line_and_cure(started: Started) -> None:
