@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +11,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Float
 
 from jupyter_alc.core.errors import AlcError
+from jupyter_alc.core.states import ClusterState
 from jupyter_alc.server import metrics
 from jupyter_alc.server.data import data_status
 from jupyter_alc.server.machine import machine_story
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 EVENT = "https://schema.jupyter-alc.org/changed/v1"
 EVENT_FILE = Path(__file__).resolve().parents[1] / "etc" / "events" / "changed.yaml"
+SOON_SECONDS = 1.0
 
 
 class AlcExtension(ExtensionApp):  # type: ignore[misc]  # jupyter-server is not typed for us
@@ -93,10 +96,16 @@ class AlcExtension(ExtensionApp):  # type: ignore[misc]  # jupyter-server is not
         assert self.serverapp is not None
         self.serverapp.event_logger.emit(schema_id=EVENT, data={"what": part})
 
+    def _look_soon(self, part: str) -> None:
+        """What is on its way is watched: the panel shall tell what the kernel that waits for it tells."""
+        asyncio.get_running_loop().call_later(SOON_SECONDS, self.watch.look, part)
+
     async def _look_at_data(self) -> dict[str, Any]:
         status = await data_status(self.parts.data)
         datasets = status.get("datasets") or []
         self._unsent = sum(int(one.get("unsent_files") or 0) for one in datasets)
+        if any(one.get("state") == "sending" for one in datasets):
+            self._look_soon("data")
         metrics.UNSENT_FILES.set(self._unsent)
         metrics.UNSENT_BYTES.set(sum(int(one.get("unsent_bytes") or 0) for one in datasets))
         return status
@@ -107,6 +116,8 @@ class AlcExtension(ExtensionApp):  # type: ignore[misc]  # jupyter-server is not
         living = [one for one in told if one.get("state") in LIVING]
         self._living = len(living)
         metrics.CLUSTERS.set(len(living))
+        if any(one["state"] != ClusterState.READY for one in living):
+            self._look_soon("clusters")
         await self._renew([one["id"] for one in living])
         return told
 
