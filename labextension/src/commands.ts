@@ -7,6 +7,7 @@ import { RestError } from './client';
 import { guinierIcon, panelIcon } from './icons';
 import { PANEL_ID } from './panel';
 import type { IAlcModel } from './tokens';
+import { whatStoppingDoes } from './views/words';
 
 export namespace CommandIDs {
   export const showPanel = 'jupyter-alc:show-panel';
@@ -130,9 +131,10 @@ async function _stopServer(
   trans: TranslationBundle,
   paths: JupyterFrontEnd.IPaths | null
 ): Promise<void> {
+  await model.refresh('data'); // the panel may never have been seen
   const answer = await showDialog({
     title: trans.__('Stop your server?'),
-    body: _whatHappens(model, trans),
+    body: whatStoppingDoes(model.data, trans),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Keep it') }),
       Dialog.warnButton({ label: trans.__('Stop my server') })
@@ -142,20 +144,6 @@ async function _stopServer(
   if (answer.button.accept && (await model.stopMachine())) {
     _goHome(paths);
   }
-}
-
-function _whatHappens(model: IAlcModel, trans: TranslationBundle): string {
-  const datasets = model.data.told?.datasets ?? [];
-  const unsent = datasets.reduce((sum, one) => sum + one.unsent_files, 0);
-  return unsent > 0
-    ? trans._n(
-        'Kernels and clusters end. %1 unsent file goes to the archive first; then the machine is given back. Your home is kept.',
-        'Kernels and clusters end. %1 unsent files go to the archive first; then the machine is given back. Your home is kept.',
-        unsent
-      )
-    : trans.__(
-        'Kernels and clusters end, and the machine is given back. All results are in the archive; your home is kept.'
-      );
 }
 
 function _goHome(paths: JupyterFrontEnd.IPaths | null): void {

@@ -1,5 +1,6 @@
 /** Numbers and states in words. Pure; imports nothing at run time. */
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IView } from '../tokens';
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
@@ -53,4 +54,29 @@ export function cores(count: number): string {
 
 function _milliseconds(then: string | number | null | undefined): number {
   return typeof then === 'number' ? then * 1000 : Date.parse(then ?? '');
+}
+
+/** What happens when the server is stopped. Nothing is said to be in the archive that we could not ask about just now. */
+export function whatStoppingDoes(
+  data: IView<'data'>,
+  trans: TranslationBundle
+): string {
+  if (data.told === null || data.problem) {
+    return trans.__(
+      'Kernels and clusters end. Whatever is unsent goes to the archive first; then the machine is given back. Your home is kept.'
+    );
+  }
+  const unsent = data.told.datasets.reduce(
+    (sum, one) => sum + one.unsent_files,
+    0
+  );
+  return unsent > 0
+    ? trans._n(
+        'Kernels and clusters end. %1 unsent file goes to the archive first; then the machine is given back. Your home is kept.',
+        'Kernels and clusters end. %1 unsent files go to the archive first; then the machine is given back. Your home is kept.',
+        unsent
+      )
+    : trans.__(
+        'Kernels and clusters end, and the machine is given back. All results are in the archive; your home is kept.'
+      );
 }
