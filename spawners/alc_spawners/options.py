@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict
+from jupyter_alc.core.names import can_be_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 KNOWN = ("machine_type", "datasets")
-_MOST_SHOWN = 12
+_MOST_SHOWN, _MOST_NAMED = 12, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def check_options(
     `machine_types` is what VMM offers this person, in its order; `datasets` the ids this person may see. Without a
     machine type the first that can be had is taken; without datasets, none. Raises `WrongOptions` with every problem.
     """
-    problems: list[AlcError] = [_unknown_option(key) for key in options if key not in KNOWN]
+    problems = _unknown_options([str(key) for key in options if key not in KNOWN])
     machine, wrong_machine = _machine(options.get("machine_type"), machine_types)
     chosen, wrong_data = _data(options.get("datasets"), datasets)
     problems += [*wrong_machine, *wrong_data]
@@ -65,10 +66,16 @@ def usable(machine: Mapping[str, Any]) -> bool:
     return machine["offer"]["state"] in {"ready", "soon"}
 
 
-def _unknown_option(key: object) -> BadInput:
-    return BadInput(
-        f"There is no option {_quoted(key)}.", next_step=f"The options are {' and '.join(KNOWN)}.", field=str(key)[:40]
-    )
+def _unknown_options(keys: Sequence[str]) -> list[AlcError]:
+    if not keys:
+        return []
+    return [
+        BadInput(
+            f"There is no option {_alternatives(keys)}.",
+            next_step=f"The options are {' and '.join(KNOWN)}.",
+            field=keys[0][:40],
+        )
+    ]
 
 
 def _machine(
@@ -101,17 +108,24 @@ def _data(told: object, datasets: Sequence[str]) -> tuple[tuple[str, ...], list[
             BadInput("The datasets are not a list of ids.", next_step='Write ["one", "two"].', field="datasets")
         ]
     unknown = [one for one in dict.fromkeys(told) if one not in datasets]
+    if not unknown:
+        return tuple(dict.fromkeys(told)), []
     cure = f"Choose from {_listed(datasets)}." if datasets else "Start without data, or ask the operator for access."
-    problems: list[AlcError] = [
-        BadInput(f"There is no dataset {_quoted(one)} for you.", next_step=cure, field="datasets")
-        for one in unknown[:_MOST_SHOWN]
-    ]
-    return tuple(dict.fromkeys(told)), problems
+    return (), [BadInput(f"There is no dataset {_alternatives(unknown)} for you.", next_step=cure, field="datasets")]
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    """`“a”`, `“a” or “b”`, `“a”, “b” or 12 more`."""
+    shown = [_quoted(one) for one in names[:_MOST_NAMED]]
+    more = len(names) - len(shown)
+    last = f"{more} more" if more else shown.pop()
+    return f"{', '.join(shown)} or {last}" if shown else last
 
 
 def _quoted(told: object) -> str:
     text = str(told)
-    return f"“{text[:60]}{'…' if len(text) > 60 else ''}”"
+    shown = "".join(one if can_be_shown(one) else "�" for one in text[:60])
+    return f"“{shown}{'…' if len(text) > 60 else ''}”"
 
 
 def _listed(names: Sequence[str]) -> str:

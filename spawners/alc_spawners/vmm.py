@@ -68,6 +68,10 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
     machine_title = Unicode("")
     choice: Choice | None = None
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._chosen = dict(self.user_options)  # what the Hub remembers from before this start
+
     @default("env_keep")
     def _no_environment_of_the_hub(self) -> list[str]:
         return []
@@ -111,10 +115,11 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
             datasets = await datasets_for(self.catalogue, self.user.name)
             self.choice = check_options(options, machine_types, [one.id for one in datasets])
         except WrongOptions as wrong:
+            self.orm_spawner.user_options = self._chosen  # an empty choice means the last one that could be used
             raise Refused(wrong.problems) from wrong
         except AlcError as error:
             raise Refused([error]) from error
-        self.machine_title = self.choice.title
+        self.machine_title, self._chosen = self.choice.title, dict(options)
 
     # -- a server's life -----------------------------------------------------------------------------------------------
 

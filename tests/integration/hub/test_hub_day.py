@@ -233,6 +233,8 @@ async def test_an_empty_choice_straight_to_the_hub_starts_the_first_type(hub, vi
     brahe = visitor("brahe")
     assert await brahe.log_in(passwords["brahe"])
     await brahe.get("/hub/home")
+    refused, _ = await brahe.api("POST", "/users/brahe/server", json={"machine_type": "gpu"})
+    assert refused == 400, "and what was refused is not remembered"
     status, _ = await brahe.api("POST", "/users/brahe/server", json={})
     assert status in {201, 202}
     await brahe.until_ready()

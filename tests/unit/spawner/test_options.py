@@ -90,6 +90,20 @@ def test_a_long_name_is_not_echoed_whole():
     assert len(str(found)) < 200
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"datasets": [f"n{one}" for one in range(5000)]}, {f"k{one}": 1 for one in range(5000)}]
+)
+def test_many_mistakes_of_one_kind_are_one_message_that_can_be_read(wrong):
+    (found,) = problems(wrong)
+    assert len(found.line) < 300
+    assert "or 4995 more" in str(found)
+
+
+def test_what_would_move_a_cursor_or_turn_text_around_is_not_echoed():
+    (found,) = problems({"datasets": ["a\n\x1b[31m\u202eb\ud800"]})
+    assert "“a��[31m�b�”" in str(found)
+
+
 @given(
     st.dictionaries(
         st.text(max_size=8) | st.sampled_from(["machine_type", "datasets"]),
