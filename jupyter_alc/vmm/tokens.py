@@ -31,13 +31,20 @@ def same(secret: str, stored: str | None) -> bool:
 def hub_secret(path: Path) -> str:
     """Return the Hub's secret from its 0600 file; make it when it is not there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _write_once(path, new_secret())
+    return path.read_text(encoding="ascii").strip()
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write the file whole or not at all, and never over one that is there."""
     made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.unlink(missing_ok=True)  # of one that was killed; in a sandbox the same numbers come again
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(new_secret())
+            file.write(text)
         with contextlib.suppress(FileExistsError):
-            os.link(made, path)  # whole or not at all, and never over one that is there
+            os.link(made, path)
     finally:
         made.unlink()
-    return path.read_text(encoding="ascii").strip()
