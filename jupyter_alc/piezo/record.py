@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from jupyter_alc.core.errors import NoSpace
+from jupyter_alc.core.full_disk import is_full_disk
 from jupyter_alc.core.states import CLUSTER_MOVES, ClusterState, check_move
 
 if TYPE_CHECKING:
@@ -181,6 +183,27 @@ def write_record(folder: Path, record: ClusterRecord) -> None:
     """Write `record` so that a reader sees the old one or the new one, never half of it."""
     made = folder / f".{FILE}.{os.getpid()}"
     descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(record), file, indent=1)
-    made.replace(folder / FILE)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(record), file, indent=1)
+        made.replace(folder / FILE)
+    except OSError:
+        made.unlink(missing_ok=True)
+        raise
+
+
+def note_record(folder: Path, record: ClusterRecord) -> None:
+    """As `write_record`, but on a full disk the record stays as it was: who looks later goes on from there."""
+    try:
+        write_record(folder, record)
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+
+
+def no_room(folder: Path) -> NoSpace:
+    """What is told when there is no room for a cluster's files."""
+    return NoSpace(
+        f"The disk is full: there is no room for a cluster's files in {folder}.",
+        next_step="Delete files you do not need there, then start a cluster again.",
+    )

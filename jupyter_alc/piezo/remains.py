@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from jupyter_alc.core.errors import Unavailable
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import processes
-from jupyter_alc.piezo.record import ClusterRecord, Ending, read_record, write_record
+from jupyter_alc.piezo.record import ClusterRecord, Ending, note_record, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,10 +99,10 @@ def _finish(folder: Path, record: ClusterRecord, clock: Clock) -> ClusterRecord:
     if record.state in side:
         state, ending = side[record.state]
         record = record.broken(died).moved(state, clock.now(), ending=ending)
-        write_record(folder, record)
+        note_record(folder, record)
     if record.state in {ClusterState.FAILED, ClusterState.LOST}:
         record = record.moved(ClusterState.STOPPING, clock.now())
-        write_record(folder, record)
+        note_record(folder, record)
     try:
         clear(record.id, folder)
     except Unavailable as problem:
@@ -112,6 +112,6 @@ def _finish(folder: Path, record: ClusterRecord, clock: Clock) -> ClusterRecord:
         record = record.broken(never).moved(ClusterState.GONE, clock.now(), ending=Ending.NEVER_STARTED)
     else:
         record = record.moved(ClusterState.GONE, clock.now())
-    write_record(folder, record)
+    note_record(folder, record)
     Path(record.socket).unlink(missing_ok=True)
     return record

@@ -17,7 +17,7 @@ from jupyter_alc.piezo import observe, processes, sockets
 from jupyter_alc.piezo.options import ClusterOptions
 from jupyter_alc.piezo.plan import INHERITED, MARK, Ground, Ports, Secrets, standalone_spark
 from jupyter_alc.piezo.reasons import port_was_taken, waiting_words, why_it_ended
-from jupyter_alc.piezo.record import Connection
+from jupyter_alc.piezo.record import Connection, no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 0.2
 _TERM_SECONDS: Final = 10.0
 _WORKER_RESTARTS: Final = 3
+_LEAST_ROOM: Final = 64 * 1024  # bytes: with less the disk is full
 
 
 class PortTaken(Exception):
@@ -123,6 +124,9 @@ class StandaloneSpark:
 
     def _why(self, role: str) -> AlcError:
         log = self._plans[role].log
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < _LEAST_ROOM:  # its log could not say so
+            return no_room(self._folder.parent)
         return why_it_ended(role, self._running[role].returncode, processes.tail(log), log)
 
     def _check(self) -> None:

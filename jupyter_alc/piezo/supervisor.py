@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.clock import Clock, SystemClock
 from jupyter_alc.core.errors import AlcError, Conflict, TooLate, Unavailable
+from jupyter_alc.core.full_disk import is_full_disk
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import observe, remains
 from jupyter_alc.piezo.control import serving
 from jupyter_alc.piezo.frameworks import framework_named
 from jupyter_alc.piezo.lease import Lease
-from jupyter_alc.piezo.record import Cluster, ClusterRecord, Connection, Ending, read_record, write_record
+from jupyter_alc.piezo.record import Cluster, ClusterRecord, Connection, Ending, no_room, note_record, read_record
 from jupyter_alc.piezo.standalone_spark import PortTaken, StandaloneSpark
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ class Supervisor:
             await self._start_unless_stopped()
         except AlcError as problem:
             return self._broke(ClusterState.FAILED, problem, Ending.FAILED)
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            return self._broke(ClusterState.FAILED, no_room(self._folder.parent), Ending.FAILED)
         if self._stopping.is_set():
             return Ending.STOPPED
         self._record = self._record.answered(self._clock.monotonic() - begun)
@@ -186,13 +191,13 @@ class Supervisor:
 
     def _move(self, state: ClusterState, reason: str = "", ending: Ending | None = None) -> None:
         self._record = self._record.moved(state, self._clock.now(), reason=reason, ending=ending)
-        write_record(self._folder, self._record)
+        note_record(self._folder, self._record)
         _log.info("%s %s", state, self._record.reason)
 
     def _waiting(self, reason: str) -> None:
         if reason != self._record.reason and self._record.state is ClusterState.STARTING:
             self._record = self._record.waiting(reason)
-            write_record(self._folder, self._record)
+            note_record(self._folder, self._record)
 
 
 def into_background() -> None:

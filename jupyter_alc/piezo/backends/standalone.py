@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import jupyter_alc
 from jupyter_alc.core.clock import Clock, SystemClock
 from jupyter_alc.core.errors import AlcError, Conflict, NotFound, Unavailable
+from jupyter_alc.core.full_disk import is_full_disk
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.piezo import control, remains
 from jupyter_alc.piezo.frameworks import framework_named
@@ -22,7 +23,7 @@ from jupyter_alc.piezo.lease import VARIABLE as LEASE_VARIABLE
 from jupyter_alc.piezo.lease import lease_seconds
 from jupyter_alc.piezo.options import ClusterOptions, Machine
 from jupyter_alc.piezo.plan import INHERITED
-from jupyter_alc.piezo.record import Cluster, ClusterRecord, Connection, read_record, write_record
+from jupyter_alc.piezo.record import Cluster, ClusterRecord, Connection, no_room, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,16 +167,21 @@ def machine_of(environment: Mapping[str, str]) -> Machine:
 
 def _take(folder: Path, record: ClusterRecord) -> bool:
     """Make `folder` with `record` in it, whole or not at all; False where it is there already."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+    made: str | None = None
     try:
-        write_record(made, record)
-        made.rename(folder)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)
-        if read_record(folder) is None:
-            raise Unavailable(
-                f"The record of the cluster cannot be written in {folder.parent}.", next_step="Free some space there."
-            ) from None
-        return False
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(prefix=".", dir=folder.parent)
+        write_record(Path(made), record)
+        Path(made).rename(folder)
+    except OSError as error:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        if read_record(folder) is not None:
+            return False
+        if is_full_disk(error):
+            raise no_room(folder.parent) from None
+        raise Unavailable(
+            f"The record of the cluster cannot be written in {folder.parent} ({error.strerror}).",
+            next_step="Make that a folder of your own, then start a cluster again.",
+        ) from None
     return True
