@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from jupyter_alc.cli.instance.layout import Layout
 
+LONGEST_LOG = 50 * 1000**2
+_TRACE = "Traceback (most recent call last)"
 CODE_AT = "/opt/alc/code"
 PROXY_AT = "/opt/alc/proxy/node_modules"
 CONFIG_AT = "/opt/alc/hub_config"
@@ -31,11 +34,15 @@ CONFIG_AT = "/opt/alc/hub_config"
 
 @dataclass(slots=True)
 class Program:
-    """A program of ours; `init` is the first process of its sandbox, where it has one."""
+    """A program of ours; `init` is the first process of its sandbox, where it has one.
+
+    Its log is from `log_start` on; what stands before, an earlier one wrote.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    log_start: int
     init: int | None = None
 
     def ended(self) -> int | None:
@@ -64,9 +71,12 @@ class Program:
         self.process.wait()
 
     def last_words(self) -> str:
-        """The end of its log."""
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return "\n".join(lines[-12:])
+        """The last line of its log; nothing when it ended in a way that nobody foresaw: a trace stays in the log."""
+        with self.log.open("rb") as file:
+            file.seek(self.log_start)
+            said = file.read().decode(errors="replace")
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        return "" if _TRACE in said or not lines else lines[-1][:300]
 
 
 def base_environment(layout: Layout) -> dict[str, str]:
@@ -81,6 +91,22 @@ def _open_log(layout: Layout, name: str) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
+def keep_short(log: Path, most_bytes: int = LONGEST_LOG) -> None:
+    """Begin a log anew when it has grown large: nobody may fill the disk by it.
+
+    What it held is kept beside it, once; not on a disk that is full already.
+    """
+    older = log.with_name(f"{log.name}.1")
+    with contextlib.suppress(OSError):
+        if log.stat().st_size <= most_bytes:
+            return
+        try:
+            shutil.copyfile(log, older)
+        except OSError:
+            older.unlink(missing_ok=True)
+        os.truncate(log, 0)  # whoever writes it appends
+
+
 def start_launcher(layout: Layout, ports: Sequence[int]) -> tuple[Program, dict[str, Any]]:
     """Start the launcher and return it with what it said when it was ready. Raises `Unavailable` with its reason."""
     words = ["--state", str(layout.state), "--run", str(layout.run), "--environments", str(layout.environments)]
@@ -90,6 +116,7 @@ def start_launcher(layout: Layout, ports: Sequence[int]) -> tuple[Program, dict[
         if address := os.environ.get("ALC_SERVICE_ADDRESS"):
             words += ["--service-address", address]
     with _open_log(layout, "launcher") as log:
+        begins = log.tell()
         process = subprocess.Popen(
             [*_with_us(), sys.executable, "-P", "-m", "jupyter_alc.vmm.clouds.launcher", *words],
             stdin=subprocess.DEVNULL,
@@ -99,13 +126,12 @@ def start_launcher(layout: Layout, ports: Sequence[int]) -> tuple[Program, dict[
             cwd="/",
             start_new_session=True,
         )
-    program = Program("launcher", process, layout.logs / "launcher.log")
+    program = Program("launcher", process, layout.logs / "launcher.log", begins)
     assert process.stdout is not None
     if select.select([process.stdout], [], [], 60)[0] and (line := process.stdout.readline()):
         return program, json.loads(line)
     program.stop(5)
-    said = program.last_words().splitlines()[-1:] or ["It said nothing."]
-    raise Unavailable(f"The launcher did not start. {said[0]}", next_step=f"Look at {program.log}.")
+    raise _not_started("The launcher", program)
 
 
 def _with_us() -> list[str]:
@@ -115,6 +141,7 @@ def _with_us() -> list[str]:
 
 def _plain(layout: Layout, name: str, argv: Sequence[str], environment: Mapping[str, str]) -> Program:
     with _open_log(layout, name) as log:
+        begins = log.tell()
         process = subprocess.Popen(
             [*_with_us(), *argv],
             stdin=subprocess.DEVNULL,
@@ -124,7 +151,7 @@ def _plain(layout: Layout, name: str, argv: Sequence[str], environment: Mapping[
             cwd="/",
             start_new_session=True,
         )
-    return Program(name, process, layout.logs / f"{name}.log")
+    return Program(name, process, layout.logs / f"{name}.log", begins)
 
 
 def _sandboxed(
@@ -145,8 +172,9 @@ def _sandboxed(
         die_with_parent=True,
     )
     with _open_log(layout, name) as log:
+        begins = log.tell()
         running = start(sandbox, log)
-    return Program(name, running.process, layout.logs / f"{name}.log", running.init)
+    return Program(name, running.process, layout.logs / f"{name}.log", begins, running.init)
 
 
 def start_archive(layout: Layout, address: str, port: int) -> Program:
@@ -195,7 +223,11 @@ def wait_for(seconds: float, what: str, program: Program, seen: Any) -> None:
     until = time.monotonic() + seconds
     while not seen():
         if program.ended() is not None:
-            raise Unavailable(f"{what} did not start:\n{program.last_words()}", next_step=f"Look at {program.log}.")
+            raise _not_started(what, program)
         if time.monotonic() > until:
             raise TooLate(f"{what} did not answer within {seconds:.0f} s.", next_step=f"Look at {program.log}.")
         time.sleep(0.1)
+
+
+def _not_started(what: str, program: Program) -> Unavailable:
+    return Unavailable(f"{what} did not start. {program.last_words()}".strip(), next_step=f"Look at {program.log}.")
