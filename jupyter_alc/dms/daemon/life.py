@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from jupyter_alc import __version__
-from jupyter_alc.core.errors import AlcError
+from jupyter_alc.core.errors import AlcError, Missing
 from jupyter_alc.dms.daemon.lock import AnotherDaemon, VolumeLock
 from jupyter_alc.dms.daemon.rights import become, prepare_folder
 from jupyter_alc.dms.daemon.serving import Serving
@@ -111,7 +111,7 @@ class Daemon:
         mount = Mount(order.mount, Owner(order.files_uid, order.files_gid), order.datasets, order.volume)
         try:
             mount.attach()
-        except AlcError as problem:
+        except Missing as problem:
             return None, problem
         return mount, None
 

@@ -12,6 +12,7 @@ import pyfuse3
 import trio
 
 from jupyter_alc.core.clock import SystemClock
+from jupyter_alc.core.errors import Conflict
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import WORKERS, Bridge
 from jupyter_alc.dms.fuse.control import tune
@@ -46,9 +47,14 @@ class Mount:
         self._folder = -1
 
     def attach(self) -> None:
-        """Mount; `Missing` says what is lacking. A dead mount of ours that is in the way is taken over."""
+        """Mount; `Missing` says what is lacking. A dead mount is taken away, a living one is `Conflict`."""
         _check_tools()
         unmount_stale(self.where)
+        if mount_at(self.where) is not None:
+            raise Conflict(
+                f"Another data service shows its datasets at {self.where} already.",
+                next_step="Use that one; to start anew, end it first.",
+            )
         self._folder = _folder_to_cover(self.where)
         options = {"default_permissions", f"fsname={SOURCE}"}
         place = str(self.where)

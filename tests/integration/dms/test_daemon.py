@@ -16,9 +16,10 @@ import aiohttp
 import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
-from jupyter_alc.core.errors import BadInput, Exists, FileNotThere, ReadOnly, Unavailable, VersionChanged
+from jupyter_alc.core.errors import BadInput, Conflict, Exists, FileNotThere, ReadOnly, Unavailable, VersionChanged
 from jupyter_alc.dms.client import DmsClient
 from jupyter_alc.testing.data_service import DataService
+from jupyter_alc.testing.engines import running_engine
 
 pytestmark = pytest.mark.integration
 
@@ -152,6 +153,41 @@ def test_a_second_daemon_on_the_volume_is_refused_by_name(service, place):
     assert second.process.wait(30) == 3
     second.stop()
     assert service.ask(lambda client: client.status())["daemon"]["pid"] == service.process.pid
+
+
+async def test_an_engine_in_a_process_of_hers_is_refused_beside_the_daemon(service, place):
+    """On the same volume there is one queue, hence one engine."""
+    with pytest.raises(Conflict) as told:
+        async with running_engine(service.volume, datasets(place)):
+            pass
+    assert str(told.value) == f"The data service of this volume runs already (process {service.process.pid})."
+    assert told.value.next_step == "Use that one, or end it first."
+
+
+@root
+@fuse
+def test_a_second_daemon_on_the_same_folder_is_refused_and_the_first_goes_on(place):
+    """Also with a volume and a socket of its own: nothing is mounted over what somebody works in."""
+    first = DataService(place / "dms", datasets(place), mount=place / "data")
+    second = DataService(place / "other", datasets(place), mount=place / "data")
+    try:
+        assert first.start()["mounted"]
+        told = second.start()
+        assert not told["ready"]
+        assert told["problem"] == {
+            "code": "conflict",
+            "message": f"Another data service shows its datasets at {place}/data already.",
+            "next_step": "Use that one; to start anew, end it first.",
+        }
+        assert second.process.wait(30) == 1
+        assert not second.socket.exists()
+        mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {place}/data " in line]
+        assert len(mounts) == 1
+        assert (place / "data/raw/file.bin").stat().st_size == 256_000
+    finally:
+        second.mount = None
+        second.stop()
+        first.stop()
 
 
 @pytest.mark.parametrize(
