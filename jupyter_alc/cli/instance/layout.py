@@ -136,10 +136,11 @@ def own(folder: Path, uid: int | None) -> None:
 
 
 def write_private(path: Path, text: str, uid: int | None = None) -> None:
-    """Write a 0600 file whole or not at all, owned by `uid`."""
+    """Write a 0600 file whole or not at all, owned by `uid`, whatever the folder's owner has put there."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-    if uid is not None:
-        os.chown(draft, uid, uid)
+        if uid is not None:
+            os.fchown(file.fileno(), uid, uid)
     draft.replace(path)
