@@ -223,7 +223,8 @@ def _unheeded(started: Started) -> str:
 
 
 def _message(problem: Any) -> str:
-    return str(problem.get("message") or "") if isinstance(problem, dict) else ""
+    """What is wrong and what to do about it."""
+    return f"{problem.get('message', '')} {problem.get('next_step', '')}".strip() if isinstance(problem, dict) else ""
 
 
 def _cell(told: Any) -> str:
