@@ -33,6 +33,7 @@ class System:
     state: Path
     told: Callable[[str], None] = lambda line: None
     port: int = 8000
+    around: tuple[str, ...] = ()  # words in front of `alc up`, which end by running it
     process: subprocess.Popen[str] | None = None
     logins: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class System:
         """Start it and return when the login page answers."""
         self.state.parent.mkdir(parents=True, exist_ok=True)
         words = ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--"]  # nothing outlives a test that is killed
-        words += [sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(self.state)]
+        words += [*self.around, sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(self.state)]
         words += ["--port", str(self.port), "--logins", str(self._logins_file)]
         log = self.state.parent / f"{self.state.name}.log"
         with log.open("w") as output:
@@ -135,6 +136,10 @@ class System:
     def allocations(self, user: str) -> list[dict[str, Any]]:
         """Every allocation of this person, newest first."""
         return list(self._ask(lambda vmm: vmm.allocations(user)))
+
+    def machine_types(self, user: str) -> list[dict[str, Any]]:
+        """What the form offers this person."""
+        return list(self._ask(lambda vmm: vmm.machine_types(user)))
 
     def machines(self) -> list[dict[str, Any]]:
         """Every machine that is not gone."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 from websocket import WebSocketException
 
+from day.system import System, Traces
 from integration.system_isolation.two_people import Someone
 from jupyter_alc.core.errors import AlcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from day.system import System, Traces
 
 PATIENCE = 150.0
 
@@ -190,3 +191,24 @@ class World:
                 if allocation["machine"]:
                     held.setdefault(allocation["machine"], []).append(f"{person}: {allocation['id']}")
         assert all(len(claims) == 1 for claims in held.values()), held
+
+
+@contextlib.contextmanager
+def a_world(port: int, around: tuple[str, ...] = ()) -> Iterator[World]:
+    """A real system with both people logged in; `around` are words in front of `alc up`. At the end nothing is left."""
+    folder = Path(tempfile.mkdtemp(prefix="alck-", dir="/tmp"))
+    folder.chmod(0o755)
+    system = System(folder / "s", port=port, around=around)
+    traces = Traces(system.state)
+    try:
+        system.start()
+        traces.follow()
+        ada, brahe = Person(system, "ada"), Person(system, "brahe")
+        for person in (ada, brahe):
+            person.log_in()
+        yield World(system, traces, ada, brahe)
+    finally:
+        system.stop()
+        left = traces.left(system.service_address) if system.facts else {}
+        shutil.rmtree(folder)
+    assert left == {}, "whichever tests were chosen, nothing is left"
