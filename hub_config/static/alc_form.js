@@ -11,8 +11,10 @@
   const button = form.querySelector('[type=submit]');
   let leaving = false;
 
+  const alone = title => `\u2068${title}\u2069`; // a title from right to left leaves the words around it in order
+
   const sayChoice = () => {
-    const data = [...form.querySelectorAll('[name=datasets]:checked')].map(one => one.dataset.title);
+    const data = [...form.querySelectorAll('[name=datasets]:checked')].map(one => alone(one.dataset.title));
     const machine = form.querySelector('[name=machine_type]:checked:enabled');
     if (count) {
       count.hidden = false;
@@ -25,7 +27,7 @@
     }
     const what = data.length > 3 ? `${data.length} datasets` : data.join(' and ') || 'no data';
     const soon = machine.dataset.soon ? ` Ready in about ${machine.dataset.soon}.` : '';
-    summary.textContent = `${machine.dataset.title} machine with ${what}.${soon}`;
+    summary.textContent = `${alone(machine.dataset.title)} machine with ${what}.${soon}`;
   };
 
   const search = document.getElementById('alc-search');
@@ -140,7 +142,7 @@
     event.preventDefault();
     const choice = new FormData(form);
     const machine = form.querySelector('[name=machine_type]:checked');
-    show(true, `Starting ${machine ? machine.dataset.title : ''}`);
+    show(true, `Starting ${machine ? alone(machine.dataset.title) : ''}`);
     setTimeout(watch, 60, 5);
     try {
       const answer = await fetch(form.action, { method: 'POST', body: choice, redirect: 'manual' });
