@@ -272,13 +272,16 @@ def _draining(world: World, machine: Machine) -> list[Action]:
     heard = max(machine.last_seen or machine.moved, world.since)
     if world.now > heard + world.timing.drain_silent_seconds:
         return [End(machine.key, "its agent fell silent while draining; the data volume keeps what is staged")]
-    if machine.drained_at is None or machine.drained_at < (machine.order_at or 0.0):
-        return []  # at work
+    told_at = machine.order_at or machine.moved
+    at_work = machine.drained_at is None or machine.drained_at < told_at
+    overdue = world.now > told_at + world.timing.flush_seconds + world.timing.drain_work_seconds
+    if at_work and not overdue:
+        return []
     if world.closing:
         return [End(machine.key, "VMM closes; the data volume keeps what is unsent")]
     if any(one.state is _A.QUEUED and one.user == machine.person for one in world.rows.allocations):
         return [End(machine.key, "its person waits for her next machine, which sends what is unsent")]
-    if world.now >= machine.drained_at + world.timing.drain_retry_seconds:
+    if at_work or world.now >= (machine.drained_at or 0.0) + world.timing.drain_retry_seconds:
         return [Retry(machine.key)]
     return []
 

@@ -14,6 +14,7 @@ class Timing:
     orders_seconds: float = 25.0  # a long poll; below the minute after which proxies cut
     drain_retry_seconds: float = 30.0  # between two tries to send what is left
     flush_seconds: float = 60.0  # what the agent may use for one try
+    drain_work_seconds: float = 60.0  # what ending her processes may take besides; then the order is given again
     drain_silent_seconds: float = 300.0  # a draining machine without a word; its volume keeps what is staged
     warm_silent_seconds: float = 120.0  # a warm machine without a word: four long polls missed
     leak_grace_seconds: float = 30.0  # from the first sighting of an unknown machine to its end

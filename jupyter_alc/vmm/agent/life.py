@@ -112,10 +112,12 @@ class Agent:
             LOG.warning("an order was not taken: %s", error)
             await self._tell("failed", told.get("allocation"), told.get("fence"), problem=error.as_json())
             return
-        if isinstance(order, Claim):
-            await self._prepare(order)
-        else:
-            await self._drain(order)
+        try:
+            await (self._prepare(order) if isinstance(order, Claim) else self._drain(order))
+        except Exception:  # the top of a task: else nobody would learn that it ended
+            LOG.exception("an order could not be carried out")
+            problem = AlcError("The machine could not do what it was told.", next_step="Start your server again.")
+            await self._tell("failed", order.allocation, order.fence, problem=problem.as_json())
 
     async def _tell(self, event: str, allocation: Any, fence: Any, **told: Any) -> None:
         try:
@@ -210,7 +212,9 @@ class Agent:
 
 
 def _could_not(error: OSError) -> AlcError:
-    return Unavailable(f"The machine could not do it: {error.strerror}.", next_step="Start your server again.")
+    return Unavailable(
+        f"The machine could not do it: {error.strerror or 'it took too long'}.", next_step="Start your server again."
+    )
 
 
 async def live(machine: Machine) -> None:

@@ -272,6 +272,31 @@ def test_unsent_results_do_not_stand_in_the_way_of_the_same_persons_next_start(s
     assert state(small, again) == "ready"
 
 
+def test_a_drain_that_never_ends_is_ordered_again_and_does_not_keep_its_person_out(small: Small) -> None:
+    """Semantics 6.3: its agent lives and says so, but what it does hangs."""
+    small.settle()
+    ident = small.claim("ada")
+    small.settle()
+    key = small.store.allocation(ident).machine
+    assert key is not None
+    small.store.release(ident, "asked for")
+    first = small.store.machine(key).order_number
+    late = TIMING.flush_seconds + TIMING.drain_work_seconds + 1
+
+    def passes(seconds: float) -> None:
+        small.clock.seconds += seconds
+        small.store.report(key, Report("heartbeat"))
+        small.keep()
+
+    passes(late / 2)
+    assert small.store.machine(key).order_number == first
+    passes(late / 2)
+    assert small.store.machine(key).order_number == first + 1
+    small.claim("ada", spawn="2")
+    passes(late)
+    assert small.store.machine(key).state == "deleting"
+
+
 def test_a_release_before_any_order_deletes_at_once(small: Small) -> None:
     small.settle()
     ident = small.claim("ada")
