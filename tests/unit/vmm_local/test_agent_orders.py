@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from jupyter_alc.vmm.agent.life import Agent
-from jupyter_alc.vmm.agent.orders import Release
+
+if TYPE_CHECKING:
+    from jupyter_alc.vmm.agent.orders import Release
 
 pytestmark = pytest.mark.unit
 
