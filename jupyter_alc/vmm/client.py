@@ -101,9 +101,12 @@ class HubClient(_Client):
         """Return every machine that is not gone."""
         return list((await self._ask("GET", "/v1/machines"))["machines"])
 
-    async def shut(self) -> int:
-        """Release and end everything; return how many machines are left. Ask again until it is 0."""
-        return int((await self._ask("POST", "/v1/close", body={}))["machines"])
+    async def shut(self) -> dict[str, int]:
+        """Release and end everything; return how many `machines` are left, and the files that ended ones left `unsent`.
+
+        Ask again until no machine is left.
+        """
+        return await self._ask("POST", "/v1/close", body={})
 
     async def health(self) -> dict[str, Any]:
         """Say whether VMM and its cloud answer."""

@@ -63,7 +63,7 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._since = store.now()
-        self.closing = False
+        self._closing_since: float | None = None
         self.cloud_problem: AlcError | None = None
         self._alarmed = ""
 
@@ -77,6 +77,18 @@ class Keeper:
         if look:
             self._look.set()
         self._wake.set()
+
+    @property
+    def closing(self) -> bool:
+        """Say whether nothing is made any more and everything ended."""
+        return self._closing_since is not None
+
+    def close(self) -> float:
+        """Make nothing more, release and end everything; return since when that is so."""
+        if self._closing_since is None:
+            self._closing_since = self._store.now()
+        self.wake()
+        return self._closing_since
 
     async def stop(self) -> None:
         """Stop deciding; calls to the cloud get a moment to end, of the others the rows know."""

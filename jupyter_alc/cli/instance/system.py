@@ -23,6 +23,7 @@ from jupyter_alc.cli.instance.programs import (
     CONFIG_AT,
     Program,
     end_left_proxy,
+    keep_short,
     start_archive,
     start_hub,
     start_launcher,
@@ -30,6 +31,7 @@ from jupyter_alc.cli.instance.programs import (
 )
 from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Unavailable, from_json
 from jupyter_alc.core.written import read_text
+from jupyter_alc.piezo.lease import lease_seconds
 from jupyter_alc.vmm.client import HubClient
 from jupyter_alc.vmm.types import read_machine_types
 
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 START_SECONDS: Final = 120.0
-DRAIN_SECONDS: Final = 150.0
+MOST_SEND_SECONDS: Final = 3600.0
+# settings of the machines that an operator gives by `alc up`'s own environment
+HANDED_ON: Final = ("ALC_PIEZO_LEASE_SECONDS", "ALC_PIEZO_BACKEND", "ALC_CLOUD")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
 _AGAIN_AFTER: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # pauses before a program that ended is started again
 
@@ -55,6 +59,7 @@ class Wishes:
     machine_types: Path | None = None
     example: bool = True
     new_logins: bool = False
+    send_seconds: float = 60.0
 
 
 @dataclass(slots=True)
@@ -109,6 +114,13 @@ class System:
                 next_step=f"Give a port from {FIRST_PORT} to {LAST_PORT}.",
                 field="port",
             )
+        if not 0 < self.wishes.send_seconds <= MOST_SEND_SECONDS:
+            raise BadInput(
+                f"--send-seconds {self.wishes.send_seconds:g} cannot be used.",
+                next_step=f"Give up to {MOST_SEND_SECONDS:.0f} seconds.",
+                field="send_seconds",
+            )
+        lease_seconds(os.environ)
         example.catalogue_text(self.wishes.catalogue, None)
         example.credentials_text(self.wishes.credentials, {})
         read_machine_types(self.wishes.machine_types or self.layout.hub_config / "machine-types.yaml")
@@ -165,6 +177,7 @@ class System:
         inner = {f"ALC_{name}": str(value) for name, value in self._ports.items()}
         return {
             **inner,
+            **{name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
             "ALC_PORT": str(port),
             "ALC_SERVICE_ADDRESS": self._service_address,
             "ALC_PEOPLE": " ".join(self.wishes.people),
@@ -172,6 +185,7 @@ class System:
             "ALC_CATALOGUE": str(at / "catalogue.yaml"),
             "ALC_CREDENTIALS": str(at / "credentials.yaml"),
             "ALC_MACHINE_TYPES": str((at if self.wishes.machine_types else config) / "machine-types.yaml"),
+            "ALC_SEND_SECONDS": str(self.wishes.send_seconds),
             "ALC_NEW_LOGINS": "1" if self.wishes.new_logins and not self.logins else "",
         }
 
@@ -206,9 +220,11 @@ class System:
     # -- while it is up ------------------------------------------------------------------------------------------------
 
     def watch(self, stop: threading.Event) -> None:
-        """Start again what ends by itself, with growing pauses, until `stop` is set."""
+        """Start again what ends by itself, with growing pauses, and keep logs short, until `stop` is set."""
         since = {name: time.monotonic() for name in self.programs}
         while not stop.wait(0.5):
+            for log in (*self.layout.logs.glob("*.log"), *self.layout.state.glob("machines/*/machine.log")):
+                keep_short(log)
             for name, program in list(self.programs.items()):
                 status = program.ended()
                 if status is None:
@@ -255,22 +271,27 @@ class System:
             self.programs[name].stop(seconds)
 
     def _drain(self, hurry: threading.Event) -> None:
-        until = time.monotonic() + DRAIN_SECONDS
+        """Have VMM send what is unsent and end the machines; say what stays unsent."""
+        until = time.monotonic() + 2 * self.wishes.send_seconds + 30  # a try may be under way when the last begins
         told = -1
         while time.monotonic() < until and not hurry.is_set():
             try:
                 left = asyncio.run(self._shut())
             except (AlcError, OSError):
                 return
-            if left == 0:
+            if left["machines"] == 0:
+                if left["unsent"]:
+                    self.tell(
+                        f"unsent results stay in the state and are sent at their owner's next start: {left['unsent']}"
+                    )
                 return
-            if left != told:
-                told = left
-                self.tell(f"sending results and ending machines: {left} left")
+            if left["machines"] != told:
+                told = left["machines"]
+                self.tell(f"sending results and ending machines: {told} left")
             hurry.wait(0.5)
-        self.tell("unsent results stay in the state and are sent at the next start")
+        self.tell("unsent results stay in the state and are sent at their owner's next start")
 
-    async def _shut(self) -> int:
+    async def _shut(self) -> dict[str, int]:
         secret = (self.layout.service / "vmm/hub-secret").read_text().strip()
         client = HubClient(self.vmm_url, secret, deadline_seconds=10)
         try:

@@ -18,6 +18,7 @@ from jupyter_alc.core.settings import Places
 from jupyter_alc.vmm.clouds.door import open_cloud
 from jupyter_alc.vmm.kept import end_with_parent
 from jupyter_alc.vmm.service.application import Service
+from jupyter_alc.vmm.timing import Timing
 from jupyter_alc.vmm.tokens import hub_secret
 from jupyter_alc.vmm.types import DEFAULT_TYPES, read_machine_types, types_by_id
 
@@ -41,6 +42,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--hub-secret-file", type=Path, default=env.get("ALC_HUB_SECRET_FILE") or None)
     add("--hub-api", default=env.get("JUPYTERHUB_API_URL", ""), help="(JUPYTERHUB_API_URL)")
     add("--machine-url", default=env.get("ALC_MACHINE_URL", ""), help="the URL that agents use (ALC_MACHINE_URL)")
+    told = "how long one try to send unsent results may take (ALC_SEND_SECONDS)"
+    add("--send-seconds", type=float, default=env.get("ALC_SEND_SECONDS") or Timing().flush_seconds, help=told)
     add("--prefix", default=env.get("JUPYTERHUB_SERVICE_PREFIX") or "/services/vmm")
     return parser.parse_args(given)
 
@@ -91,6 +94,7 @@ async def serve(given: argparse.Namespace, parent: int) -> int:
         hub_secret=hub_secret(given.hub_secret_file or folder / "hub-secret"),
         hub_api=given.hub_api,
         machine_url=given.machine_url,
+        timing=Timing(flush_seconds=given.send_seconds),
         prefix=given.prefix,
     )
     await service.start(given.address, given.port)

@@ -126,12 +126,13 @@ class Close(HubHandler):
     """The end of an instance."""
 
     async def post(self) -> None:
-        """Make nothing more, release and end everything; say how many machines are left."""
+        """Make nothing more, release and end everything; say how many machines are left, and what stays unsent."""
         checks.record(self.body() if self.request.body else {}, "", {})
-        self.desk.keeper.closing = True
-        self.desk.keeper.wake()
+        since = self.desk.keeper.close()
         rows = await self.desk.ask(self.desk.store.rows)
-        self.tell({"machines": len(rows.machines), "allocations": len(rows.allocations)}, 202)
+        drained = (one for one in (*rows.machines, *rows.recent) if one.drained_at and one.drained_at >= since)
+        unsent = sum(len(one.unsent or ()) for one in drained)
+        self.tell({"machines": len(rows.machines), "allocations": len(rows.allocations), "unsent": unsent}, 202)
 
 
 class Enrol(Handler):

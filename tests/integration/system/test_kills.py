@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -199,6 +200,36 @@ def test_a_silent_archive_at_the_end_and_ctrl_c_twice(world, ada):
     world.system.start()
     ada.begin()
     world.wait_for_result("ada", "before-the-end.bin", checksum)
+
+
+def test_a_silent_archive_at_the_end_is_waited_for_only_so_long(world, ada):
+    """What cannot be sent is told in numbers, stays, and is sent by her next machine."""
+    world.system.stop()
+    world.system.around = ("/usr/bin/env", "ALC_SEND_SECONDS=5", "ALC_PIEZO_LEASE_SECONDS=15")
+    world.system.start()
+    ada.begin()
+    ada.run("import os; os.listdir(os.path.expanduser('~/data/results'))")
+    with world.silent_archive():
+        checksum = ada.write("too-late.bin")
+        world.system.stop(90)
+    assert "sent at their owner's next start: 1" in world.said()
+    world.system.start()
+    ada.begin()
+    world.wait_for_result("ada", "too-late.bin", checksum)
+
+
+@pytest.mark.spark
+def test_a_cluster_whose_server_hangs_ends_by_its_lease(world, ada):
+    """The lease is the operator's: `alc up` hands it on to the machines."""
+    ada.run("%load_ext jupyter_alc\n%piezo start")
+    cluster = [pid for pid, said in programs(ada.machine["pid"]) if "java" in said or "piezo.supervisor" in said]
+    assert cluster
+    os.kill(ada.server_pid, signal.SIGSTOP)
+    try:
+        until(lambda: not [pid for pid in cluster if lives(pid)], "the cluster is still there", QUICK)
+    finally:
+        os.kill(ada.server_pid, signal.SIGCONT)
+    assert ada.remembers()
 
 
 def test_nothing_is_left(world):

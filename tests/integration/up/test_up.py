@@ -219,6 +219,7 @@ def test_a_catalogue_with_a_mistake_is_told_with_its_line_before_anything_starts
     ("words", "told"),
     [
         (["--port", "0"], "--port 0 cannot be used. Give a port from 1024 to 65535."),
+        (["--send-seconds", "0"], "--send-seconds 0 cannot be used. Give up to 3600 seconds."),
         (["--port", "80"], "--port 80 cannot be used."),
         (["--port", "70000"], "--port 70000 cannot be used."),
         (["--people", "ada", "a/b"], "'a/b' cannot be the name of an account. Use small letters"),
@@ -237,6 +238,21 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_starts(tmp_path, wor
     assert len(one.said().splitlines()) == 1, one.said()
     assert told in one.said()
     assert not (one.state / "machines").exists()
+
+
+def test_a_hub_that_cannot_start_is_told_in_one_line_and_its_trace_stays_in_the_log(tmp_path):
+    (tmp_path / "state/service/hub").mkdir(parents=True)
+    (tmp_path / "state/service/hub/hub.sqlite").write_text("not a database " * 100)
+    if os.geteuid() == 0:
+        for one in ("", "hub", "hub/hub.sqlite"):
+            os.chown(tmp_path / "state/service" / one, 52000, 52000)
+    up = Up(tmp_path, "--no-example")
+    assert up.process.wait(PATIENCE) == 1
+    said = up.said().splitlines()
+    assert said[-1] == f"The Hub did not start. Look at {up.state}/log/hub.log."
+    assert "Traceback" in (up.state / "log/hub.log").read_text()
+    assert "Traceback" not in up.said()
+    assert not list((up.state / "machines").glob("*"))
 
 
 def test_a_taken_port_is_passed_over(up, tmp_path):

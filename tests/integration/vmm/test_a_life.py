@@ -149,16 +149,20 @@ async def test_a_slow_list_does_not_slow_a_claim(house: House) -> None:
     house.cloud.faults.delay_seconds.clear()
 
 
-async def test_closing_ends_everything(house: House) -> None:
+async def test_closing_ends_everything_and_says_what_stays_unsent(house: House) -> None:
     hub = await house.start()
     await all_warm(hub)
     made = await claim(hub)
-    await comes_to(hub, made["id"], "ready")
+    told = await comes_to(hub, made["id"], "ready")
+    house.agents[told["machine"]].unsent = [[{"path": "results/rg.csv", "state": "waiting"}]]
+    left: dict[str, int] = {}
 
     async def nothing_left() -> bool:
-        return await hub.shut() == 0
+        left.update(await hub.shut())
+        return left["machines"] == 0
 
     await until(nothing_left)
+    assert left == {"machines": 0, "allocations": 0, "unsent": 1}
     assert not house.cloud.keys
     assert (await hub.allocation(made["id"]))["state"] == "released"
     with pytest.raises(NotFound):
