@@ -95,7 +95,11 @@ def _machine(
     if found["offer"]["state"] == "refused":
         words = str(found["offer"]["words"]).rstrip(".")
         return None, [
-            Conflict(f"{found['title']}: {words}.", next_step="Choose another machine type.", field="machine_type")
+            Conflict(
+                f"{found['title']}: {words}.",
+                next_step="Ask the operator to run jupyter-alc as root, which isolates machines.",
+                field="machine_type",
+            )
         ]
     return found, []
 

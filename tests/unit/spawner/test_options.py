@@ -73,7 +73,7 @@ def test_a_machine_type_is_taken_only_by_its_exact_id(told):
 def test_a_type_that_is_refused_says_why():
     (found,) = problems({"machine_type": "small"}, [machine("small", "refused", "this computer serves one person")])
     assert "one person" in str(found)
-    assert found.next_step
+    assert "operator" in found.next_step, "no other type will do"
 
 
 def test_a_full_type_may_be_asked_for_because_its_count_moves():
