@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 HOST := build/env/host/bin
 export PYTHONSAFEPATH := 1
-unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONPATH
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .PHONY: help demo up test check format env dev lock bench docs clean
 

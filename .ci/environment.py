@@ -179,6 +179,7 @@ def main() -> None:
         help="install the host environment from this checkout, so that edits count at once",
     )
     dev: bool = options.parse_args().dev
+    os.umask(0o022)  # every user of a machine reads its environment, and nobody else writes it
     try:
         make_room()
         with (BUILD / ".lock").open("w") as lock:
