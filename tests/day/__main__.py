@@ -28,12 +28,15 @@ DEMO = CHECKOUT / "build/demo"
 
 TO_DO = """
 The system stays up for you: {address}
-  log in as ada ({ada}) or brahe ({brahe})
+  log in as ada ({ada}) or brahe ({brahe}){alone}
   tick the datasets, choose a machine, press Start
   in Lab: open "SANS: Guinier radii" from the launcher and run it; open the panel on the left
 Pictures and report of the run just now: {place}
 Ctrl-C stops everything.
 """
+
+
+ALONE = "\n  machines are not isolated without root, so they serve one person: brahe is refused, with that reason"
 
 
 def tell(line: str) -> None:
@@ -101,7 +104,8 @@ def alone_at_the_terminal() -> Iterator[None]:
 
 def stay(system: System) -> None:
     """Stay up until Ctrl-C."""
-    words = {"address": system.address, "place": DEMO, **system.logins}
+    alone = "" if system.isolates else ALONE
+    words = {"address": system.address, "place": DEMO, "alone": alone, **system.logins}
     tell(TO_DO.format(**words))
     while system.process is not None and system.process.poll() is None:
         time.sleep(0.5)
