@@ -44,6 +44,8 @@ def _write_once(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # an empty secret after a power cut would lock the Hub out
         with contextlib.suppress(FileExistsError):
             os.link(made, path)
     finally:

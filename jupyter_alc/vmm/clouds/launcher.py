@@ -126,7 +126,7 @@ class Launcher:
         if self.records.folder.is_dir():
             for folder in list(self.records.folder.iterdir()):
                 if self.records.load(folder.name) is None:
-                    with contextlib.suppress(AlcError):
+                    with contextlib.suppress(AlcError, OSError):  # the next start tries again
                         self.end(identifier(folder.name, "key"))
 
 

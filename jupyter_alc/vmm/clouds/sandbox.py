@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ MACHINE_CAPABILITIES: Final = (
     "CAP_FOWNER",
     "CAP_KILL",
 )
+START_SECONDS: Final = 30.0  # a mount that hangs must not hold the launcher
 _BECOMING: Final = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 # a cgroup is joined before anything else is started, so that nothing escapes it
 _JOIN: Final = """\
@@ -175,7 +177,7 @@ def start(sandbox: Sandbox, output: IO[bytes] | int, stdin: int = subprocess.DEV
     """Start `sandbox` in a session of its own, its output going to `output`; returns when bubblewrap has made its init.
 
     Neither the host's paths nor the environment stand in any process's arguments. Raises `Missing` without bubblewrap
-    and when it could not start.
+    and when it could not start in `START_SECONDS`.
     """
     held = [_memory_file(private.content) for private in sandbox.files]
     words = _arguments(sandbox, [one.fileno() for one in held])
@@ -209,10 +211,11 @@ def start(sandbox: Sandbox, output: IO[bytes] | int, stdin: int = subprocess.DEV
         for one in (told, *held):
             one.close()
     with os.fdopen(info_read, "rb") as info:
-        answer = info.read()
+        answer = info.read() if select.select([info], [], [], START_SECONDS)[0] else b""
     try:
         return Running(process, int(json.loads(answer)["child-pid"]))
     except (ValueError, KeyError, TypeError) as error:
+        process.kill()
         process.wait()
         raise _not_started() from error
 
