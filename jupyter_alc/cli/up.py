@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -85,8 +86,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # a log on a full disk: no reason to end
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _fit(layout: Layout) -> bool:

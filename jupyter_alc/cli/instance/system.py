@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import socket
 import time
 import urllib.error
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 120.0
 MOST_SEND_SECONDS: Final = 3600.0
+LITTLE_ROOM: Final = 200 * 1000**2  # bytes of the state's disk
 # settings of the machines that an operator gives by `alc up`'s own environment
 HANDED_ON: Final = ("ALC_PIEZO_LEASE_SECONDS", "ALC_PIEZO_BACKEND", "ALC_CLOUD")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
@@ -78,6 +80,7 @@ class System:
     _port_hold: socket.socket | None = None
     _starters: dict[str, Callable[[], Program]] = field(default_factory=dict)
     _falls: dict[str, int] = field(default_factory=dict)
+    _short_of_room: bool = False
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -223,8 +226,7 @@ class System:
         """Start again what ends by itself, with growing pauses, and keep logs short, until `stop` is set."""
         since = {name: time.monotonic() for name in self.programs}
         while not stop.wait(0.5):
-            for log in (*self.layout.logs.glob("*.log"), *self.layout.state.glob("machines/*/machine.log")):
-                keep_short(log)
+            self._mind_the_disk()
             for name, program in list(self.programs.items()):
                 status = program.ended()
                 if status is None:
@@ -238,6 +240,18 @@ class System:
                     return
                 self._start_again(name)
 
+    def _mind_the_disk(self) -> None:
+        """Keep logs short, and say once that there is little room; who is refused something is told there and then."""
+        for log in (*self.layout.logs.glob("*.log"), *self.layout.state.glob("machines/*/machine.log")):
+            keep_short(log)
+        free, before = shutil.disk_usage(self.layout.state).free, self._short_of_room
+        self._short_of_room = free < LITTLE_ROOM
+        if self._short_of_room and not before:
+            self.tell(
+                f"The disk of {self.layout.state} is nearly full ({free / 1e6:.0f} MB free). Make room there; "
+                "until then starts and writes may be refused. Nothing that was written is lost."
+            )
+
     def _start_again(self, name: str) -> None:
         self.programs[name].stop(1)
         try:
@@ -247,6 +261,8 @@ class System:
                 self.tell(f"the Hub is back: {self.address}")
         except AlcError as error:
             self.tell(error.line)
+        except OSError as error:  # a full disk: it is tried again
+            self.tell(f"{name} cannot be started now: {error.strerror}.")
 
     # -- stop ----------------------------------------------------------------------------------------------------------
 

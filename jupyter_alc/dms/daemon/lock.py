@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from jupyter_alc.core.errors import Conflict, NoSpace
+from jupyter_alc.core.errors import Conflict, Denied, NoSpace
+from jupyter_alc.core.full_disk import is_full_disk
 from jupyter_alc.dms.owning import own
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class VolumeLock:
             if owner is not None:
                 os.fchown(descriptor, *owner)
         except OSError as error:
-            raise NoSpace(
+            kind = NoSpace if is_full_disk(error) else Denied
+            raise kind(
                 f"The data volume {volume} cannot be written: {error.strerror}.",
                 next_step="Make it a folder of the data service with free space.",
             ) from error

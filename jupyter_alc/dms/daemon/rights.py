@@ -8,6 +8,7 @@ import resource
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Denied, NoSpace
+from jupyter_alc.core.full_disk import is_full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,8 @@ def prepare_folder(folder: Path, mode: int, order: Order) -> None:
         if order.run_as_uid is not None and os.geteuid() == 0:
             os.chown(folder, order.run_as_uid, _gid(order))
     except OSError as error:
-        raise NoSpace(
+        kind = NoSpace if is_full_disk(error) else Denied
+        raise kind(
             f"The data service's folder {folder} cannot be made: {error.strerror}.",
             next_step="Make it a folder of the data service with free space.",
         ) from error
