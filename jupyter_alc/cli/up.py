@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         _tell(f"{error.filename or layout.state}: {error.strerror}. Mend that, or choose another --state.")
         code = FAILED
     finally:
-        if system.programs:
+        if system.begun:
             stop.set()
             system.stop(hurry)
     return code

@@ -141,6 +141,11 @@ class System:
                 next_step="Use that one, stop it with Ctrl-C where it runs, or give another --state.",
             ) from error
 
+    @property
+    def begun(self) -> bool:
+        """Say whether the state is ours: then there may be something to stop; else it is another instance's."""
+        return self._lock is not None
+
     def _start_launcher(self) -> None:
         reachable = [self._ports[name] for name in ("HUB_PORT", "VMM_PORT", "ARCHIVE_PORT")]
 

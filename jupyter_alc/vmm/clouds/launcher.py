@@ -30,7 +30,7 @@ from jupyter_alc.core.full_disk import disk_is_full, is_full_disk
 from jupyter_alc.core.names import identifier
 from jupyter_alc.vmm.clouds import asked, network
 from jupyter_alc.vmm.clouds.isolated import Isolated
-from jupyter_alc.vmm.clouds.plain import Plain
+from jupyter_alc.vmm.clouds.plain import LONGEST_SOCKET, Plain
 from jupyter_alc.vmm.clouds.records import MachineRecord, Records
 
 if TYPE_CHECKING:
@@ -215,8 +215,9 @@ def _prepare(given: argparse.Namespace) -> Path:
     given.state.chmod(0o700)
     given.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     path = Path(given.run.resolve() / SOCKET_NAME)
-    if len(os.fsencode(path)) > 107:
-        raise BadInput("The path of the launcher's socket is too long.", next_step="Set ALC_RUN to a shorter folder.")
+    longest = path if os.geteuid() == 0 else path.parent / LONGEST_SOCKET  # a sandbox has a /run of its own
+    if len(os.fsencode(longest)) > 107:
+        raise BadInput("The path of the folder for sockets is too long.", next_step="Set ALC_RUN to a shorter folder.")
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(ConnectionError, FileNotFoundError):
         probe.connect(str(path))
         raise Conflict("Another launcher answers there.", next_step="Stop it, or set ALC_RUN to another folder.")

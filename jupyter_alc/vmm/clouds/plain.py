@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MARK: Final = "ALC_MACHINE_KEY"
 LOOPBACK: Final = "127.0.0.1"
+LONGEST_SOCKET: Final = "m-123456789012/dms/dms.sock"  # of a machine, below the folder for sockets
 _KEPT: Final = ("HOME", "LANG", "LOGNAME", "TMPDIR", "TZ", "USER")
 
 

@@ -255,6 +255,30 @@ def test_a_hub_that_cannot_start_is_told_in_one_line_and_its_trace_stays_in_the_
     assert not list((up.state / "machines").glob("*"))
 
 
+def test_one_that_is_told_to_end_while_it_starts_ends_at_once(tmp_path):
+    up = Up(tmp_path, "--no-example", "--logins", str(tmp_path / "logins"))
+    until(lambda: (up.state / "log/hub.log").exists() or up.process.poll() is not None, up.said())
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0, up.said()
+    assert "is up" not in up.said()
+    assert not list((up.state / "machines").glob("*"))
+    again = Up(tmp_path, "--no-example", "--logins", str(tmp_path / "logins"))
+    try:
+        again.wait_up()
+        assert set(json.loads((tmp_path / "logins").read_text())) == {"ada", "brahe"}, "passwords are not lost by that"
+    finally:
+        assert again.stop() == 0
+
+
+def test_a_folder_too_long_for_sockets_is_told_and_not_left(tmp_path, monkeypatch):
+    run = tmp_path / ("r" * 100)
+    monkeypatch.setenv("ALC_RUN", str(run))
+    up = Up(tmp_path, "--port", "8900", "--no-example")
+    assert up.process.wait(PATIENCE) == 1
+    assert "Set ALC_RUN to a shorter folder." in up.said()
+    assert not run.exists()
+
+
 def test_a_taken_port_is_passed_over(up, tmp_path):
     (tmp_path / "types.yaml").write_text(TYPES.replace("min_ready: 1", "min_ready: 0"))
     taken = up.noted["port"]
