@@ -70,7 +70,7 @@ def clean_path(path: str) -> str:
     plain = path.strip("/")
     if (plain and any(part in {"", ".", ".."} for part in plain.split("/"))) or "\0" in plain:
         raise BadInput(
-            f"{path!r} is not a path of a dataset.",
+            f"{path[:120]!r} is not a path of a dataset.",
             next_step="Write dataset/folder/file, without . and ..",
             field="path",
         )

@@ -64,7 +64,7 @@ class Catalogue:
         access = dataset.access_of(user) if dataset is not None else None
         if dataset is None or access is None:
             raise NotFound(
-                f"There is no dataset {key!r} for {user}.", next_step="Choose one from the list.", field="datasets"
+                f"There is no dataset {key[:60]!r} for {user}.", next_step="Choose one from the list.", field="datasets"
             )
         theirs = keys.get(dataset.credentials, {}) if dataset.credentials else {}
         return MountedDataset(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from jupyter_alc.core.errors import AlcError, Denied, Missing, TooLate, Unavailable, from_json
+from jupyter_alc.core.errors import AlcError, BadInput, Denied, Missing, TooLate, Unavailable, from_json
 
 if TYPE_CHECKING:
     from jupyter_alc.magics.finding import FoundServer
 
 PREFIX = "/jupyter-alc/v1"
 DEADLINE_SECONDS = 30.0
+LONGEST_SECONDS = 3600.0
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 TRY_AGAIN = "Try again; if it stays silent, restart your server from the Hub's control panel."
 
@@ -41,9 +43,9 @@ class Asking:
     ) -> Any:
         """Return the JSON of the answer; raise what the server told, or `Unavailable` when it told nothing."""
         address = f"{PREFIX}/{path}{'?' + urlencode(query) if query else ''}"
-        connection, base = self._connect(deadline_seconds)
+        sent = None if body is None else _as_json(body)
+        connection, base = self._connect(min(max(deadline_seconds, 1.0), LONGEST_SECONDS))
         headers = {"Authorization": f"token {self._server.token}", "Accept": "application/json"}
-        sent = None if body is None else json.dumps(body).encode()
         if sent is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -74,6 +76,14 @@ class Asking:
             return connection, to.path
         self._urls = list(self._server.urls)
         raise Unavailable("Your Jupyter server does not answer.", next_step=TRY_AGAIN)
+
+
+def _as_json(body: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except ValueError:
+        odd = next((name for name, value in body.items() if isinstance(value, float) and not isfinite(value)), "it")
+        raise BadInput(f"{odd} is not a number.", next_step="Give digits, such as 60.", field=odd) from None
 
 
 def read_answer(status: int, told: bytes) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
+from jupyter_alc.magics.words import plain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,7 +25,7 @@ class MagicParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tell the mistake and where the words are listed."""
-        raise UsageError(f"{self.prog}: {message}. {self.prog.split()[0]} help lists what there is.")
+        raise UsageError(f"{self.prog}: {plain(message)}. {self.prog.split()[0]} help lists what there is.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from jupyter_alc.magics.client import Alc
 from jupyter_alc.magics.progress import progress_for
 from jupyter_alc.magics.sessions import Sessions
 from jupyter_alc.magics.shown import helped
+from jupyter_alc.magics.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ class Magics:
         try:
             return act(asked)
         except AlcError as error:
-            raise AlcUsageError(error.line) from None
+            raise AlcUsageError(plain(error.line)) from None
 
 
 @context_matcher()  # type: ignore[untyped-decorator]  # IPython is not typed for us

@@ -34,7 +34,8 @@ class Shown:
 
 def words(text: str, told: Any = None) -> Shown:
     """A sentence or two."""
-    return Shown(text, f"<p>{escape(text)}</p>", told)
+    line = plain(text)
+    return Shown(line, f"<p>{escape(line)}</p>", told)
 
 
 def helped(text: str) -> Shown:

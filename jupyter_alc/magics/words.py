@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jupyter_alc.core.names import can_be_shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -52,6 +54,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def plain(told: Any) -> str:
-    """The text of one cell, with control characters made visible."""
+    """The text of one cell, with what moves a cursor or turns text around made visible."""
     text = "" if told is None else str(told)
-    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return text if text.isprintable() else "".join(one if can_be_shown(one) else repr(one)[1:-1] for one in text)

@@ -280,7 +280,7 @@ class DmsEngine:
     def _find(self, path: str) -> tuple[str, str]:
         key, _, inner = path.strip("/").partition("/")
         if key not in self._links:
-            raise FileNotThere(f"There is no dataset {key!r} here.", next_step="List the top to see the datasets.")
+            raise FileNotThere(f"There is no dataset {key[:60]!r} here.", next_step="List the top to see the datasets.")
         parts = inner.split("/")
         if inner and any(part in {"", ".", ".."} or "\0" in part for part in parts):
             raise BadInput(f"{path!r} is not a path.", next_step="Use names joined by single slashes.", field="path")

@@ -75,7 +75,16 @@ def test_the_machine_is_shown(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["%dms ls results/none", "%piezo sing", "%piezo stop --name nobody", "%piezo start --workers 9"]
+    "code",
+    [
+        "%dms ls results/none",
+        "%dms flush --deadline nan",
+        "%dms flush --deadline -1e308",
+        "%dms ls one \x1b[31mtwo",
+        "%piezo sing",
+        "%piezo stop --name nobody",
+        "%piezo start --workers 9",
+    ],
 )
 def test_an_error_is_one_line_without_a_traceback(kernel: Kernel, code: str) -> None:
     reply, outputs = kernel.run(code)
@@ -83,6 +92,7 @@ def test_an_error_is_one_line_without_a_traceback(kernel: Kernel, code: str) -> 
     told = "".join(reply["traceback"]) or "".join(one["text"] for one in outputs if one["kind"] == "stream")
     assert "Traceback" not in told
     assert len(told.strip().splitlines()) == 1
+    assert "\x1b[31m" not in told
 
 
 def test_help_is_the_docstring(kernel: Kernel) -> None:

@@ -58,12 +58,16 @@ def test_a_cluster_from_start_to_stop(server: Any) -> None:
         (("piezo", "start", "--name", "nine", "--workers", "9"), 1),
         (("piezo", "start", "--workers", "two"), 2),
         (("dms", "sing"), 2),
+        (("dms", "ls", "one", "\x1b[31mtwo"), 2),
+        (("dms", "flush", "--deadline", "inf"), 1),
+        (("dms", "flush", "--deadline", "1e308"), 1),
     ],
 )
 def test_what_cannot_be_done_is_one_line_on_stderr_and_a_code(server: Any, words: tuple[str, ...], code: int) -> None:
     told = alc(server, *words)
     assert (told.returncode, told.stdout) == (code, "")
     assert "Traceback" not in told.stderr
+    assert "\x1b" not in told.stderr
     assert code == 2 or len(told.stderr.splitlines()) == 1
 
 

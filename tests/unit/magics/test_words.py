@@ -74,6 +74,21 @@ def test_a_table_shows_control_characters_and_sends_none() -> None:
     assert table(("a", "b"), [("x\x1b[31m", 1)]) == "a          b\nx\\x1b[31m  1"
 
 
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "\u202etxet", "\udcff"])
+def test_no_name_moves_the_cursor_or_turns_the_text_around(name: str) -> None:
+    for view in (shown.words(f"No {name}."), shown.folder_shown([{"name": name, "type": "file", "size": 1}])):
+        both = view.text + view.html
+        assert name not in both
+        assert repr(name)[1:-1] in both
+        both.encode()
+
+
+@pytest.mark.parametrize("name", ["ناتج القياس", "👩\u200d🔬", "<img src=x onerror=alert(1)>", "{{7*7}}"])
+def test_every_other_name_is_shown_as_it_is(name: str) -> None:
+    assert name in shown.words(name).text
+    assert name in shown.folder_shown([{"name": name, "type": "directory"}]).text
+
+
 @pytest.mark.parametrize("spoken", [dms_spoken(), piezo_spoken(), vmm_spoken()])
 def test_every_verb_stands_in_the_help_with_its_options(spoken: object) -> None:
     told = spoken.help()
