@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,14 +25,16 @@ def copy_notebook(name: str, folder: Path) -> Path:
     if name not in shipped():
         raise NotFound("There is no such example.", next_step=f"Known are: {', '.join(shipped())}.")
     target = folder / f"{name}.ipynb"
-    content = (_FOLDER / target.name).read_bytes()
+    draft = folder / f".{target.name}.{os.getpid()}"
     try:
-        with target.open("xb") as copy:
-            copy.write(content)
-    except FileExistsError:
-        return target
+        draft.write_bytes((_FOLDER / target.name).read_bytes())
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(draft)  # whole or not at all
     except OSError:
         raise Denied(
             "The example could not be copied into your home.", next_step="Make room there, or make it writable."
         ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
     return target

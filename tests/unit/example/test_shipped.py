@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,3 +36,15 @@ def test_another_name_is_not_found(tmp_path: Path, name: str) -> None:
 def test_a_home_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(Denied, match="could not be copied"):
         copy_notebook("sans_guinier", tmp_path / "gone")
+
+
+def test_a_copy_that_cannot_be_written_whole_is_not_there_at_all(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(Denied):
+            copy_notebook("sans_guinier", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    assert len(copy_notebook("sans_guinier", tmp_path).read_bytes()) > 1000
