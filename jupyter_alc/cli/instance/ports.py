@@ -66,15 +66,15 @@ def _any_port(taken: set[int]) -> int:
 
 
 def inner_ports(memory: Path) -> dict[str, int]:
-    """Return a port for each name of `INNER`, remembered in the file `memory`; a taken one is replaced."""
+    """Return a port for each name of `INNER`, remembered in the file `memory`; one that cannot be had is replaced."""
     try:
         known = {name: int(port) for name, port in json.loads(memory.read_text()).items() if name in INNER}
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError):
         known = {}
     ports: dict[str, int] = {}
     for name in INNER:
         port = known.get(name, 0)
-        fresh = not port or port in ports.values() or not is_free(port)
+        fresh = not FIRST_PORT <= port <= LAST_PORT or port in ports.values() or not is_free(port)
         ports[name] = _any_port(set(ports.values())) if fresh else port
     memory.write_text(json.dumps(ports))
     return ports

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from jupyter_alc.cli.instance.ports import public_port
+from jupyter_alc.cli.instance.ports import inner_ports, public_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -298,6 +299,24 @@ def test_two_that_start_at_once_do_not_both_take_a_port():
     again, third = public_port(8790)
     with third:
         assert again == port, "an instance that ended gives it back"
+
+
+@pytest.mark.parametrize("port", [0, -1, 80, 65536, 10**30, 1e308, "x", None, [1]])
+def test_a_remembered_port_that_cannot_be_is_replaced(tmp_path, port):
+    memory = tmp_path / "ports.json"
+    memory.write_text(json.dumps({"HUB_PORT": port}))
+    found = inner_ports(memory)
+    assert len(set(found.values())) == 4
+    assert all(1024 <= one <= 65535 for one in found.values())
+
+
+def test_a_remembered_port_that_somebody_took_is_replaced_and_the_others_stay(tmp_path):
+    first = inner_ports(tmp_path / "ports.json")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first["VMM_PORT"]))
+        other.listen()
+        again = inner_ports(tmp_path / "ports.json")
+    assert [name for name in first if first[name] != again[name]] == ["VMM_PORT"]
 
 
 @pytest.mark.fuse
