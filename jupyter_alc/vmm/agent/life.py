@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS: Final = 10.0
 _WATCH_SECONDS: Final = 0.5
+_MOST_TOLD: Final = 1000
 
 
 def self_test() -> dict[str, Any]:
@@ -178,7 +179,7 @@ class Agent:
         if self.data and not self.unsent:
             await self.data.stop()
         LOG.info("drained; unsent: %d", len(self.unsent))
-        await self._tell("drained", order.allocation, order.fence, unsent=self.unsent)
+        await self._tell("drained", order.allocation, order.fence, unsent=_few(self.unsent))
 
     async def watch(self) -> None:
         """Say soon when the person's server has ended by itself."""
@@ -209,6 +210,11 @@ class Agent:
         if self.data:
             await self.data.stop()
         await self.warm.stop()
+
+
+def _few(unsent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What VMM needs to know of unsent files, short enough for one report however many there are."""
+    return [{"path": str(one.get("path"))[:300], "state": one.get("state")} for one in unsent[:_MOST_TOLD]]
 
 
 def _could_not(error: OSError) -> AlcError:
