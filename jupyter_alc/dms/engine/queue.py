@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYOUT: Final = 1
+DATA: Final = "file-*.data"
 _NAME: Final = "user.alc.name"
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PAGES_BETWEEN: Final = 64  # until the log is written into the file: it stays small beside the room that is kept free
@@ -30,22 +31,25 @@ CREATE TABLE IF NOT EXISTS notices (dataset TEXT NOT NULL, path TEXT NOT NULL, b
 """
 
 
-def open_queue(path: Path, now: str) -> tuple[sqlite3.Connection, Path | None]:
-    """Open the rows at `path`; a damaged file is kept as `<name>.damaged-<now>`, which is then the second answer.
+def open_queue(path: Path, now: str) -> tuple[sqlite3.Connection, str]:
+    """Open the rows at `path`, made if need be; the second answer says what is wrong when the old ones are lost.
 
-    Raises `Conflict` for a newer layout, and what SQLite says of a disk that takes no more.
+    A damaged file is kept as `<name>.damaged-<now>`. Raises `Conflict` for a newer layout, and what SQLite says of a
+    disk that takes no more.
     """
     try:
-        return _open(path), None
+        rows, made = _open(path)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
             raise
+    else:
+        return rows, "was gone" if made and any(path.parent.glob(DATA)) else ""
     aside = path.with_name(f"{path.name}.damaged-{now}")
     path.replace(aside)
     for end in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
-    return _open(path), aside
+    return _open(path)[0], f"was damaged and is kept as {aside.name}"
 
 
 def keep_name(descriptor: int, dataset: str, path: str) -> None:
@@ -63,17 +67,17 @@ def name_of(descriptor: int) -> tuple[str, str] | None:
     return str(dataset), str(path)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
     rows = sqlite3.connect(path, check_same_thread=False)
     try:
-        _prepare(rows, path)
+        return rows, _prepare(rows, path)
     except BaseException:
         rows.close()
         raise
-    return rows
 
 
-def _prepare(rows: sqlite3.Connection, path: Path) -> None:
+def _prepare(rows: sqlite3.Connection, path: Path) -> bool:
+    """Look whether it can be used; say whether its tables had to be made."""
     path.chmod(0o600)
     for setting in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
         rows.execute(f"PRAGMA {setting}")
@@ -88,3 +92,4 @@ def _prepare(rows: sqlite3.Connection, path: Path) -> None:
     if told < LAYOUT:
         rows.executescript(_TABLES)
         rows.execute(f"PRAGMA user_version={LAYOUT}")
+    return told < LAYOUT

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jupyter_alc.core.errors import BadFile, NoSpace
 from jupyter_alc.core.states import FILE_MOVES, FileState, check_move
-from jupyter_alc.dms.engine.queue import keep_name, name_of, open_queue
+from jupyter_alc.dms.engine.queue import DATA, keep_name, name_of, open_queue
 from jupyter_alc.dms.engine.staged import StagedFile
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Staging:
         self.damage: BadFile | None = None
         with disk.told():
             self._top.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._connection, aside = open_queue(self._top / "queue.sqlite", f"{clock.now():%Y%m%dT%H%M%S}")
+            self._connection, lost = open_queue(self._top / "queue.sqlite", f"{clock.now():%Y%m%dT%H%M%S}")
         self._pick_up()
-        self._take_strays(aside)
+        self._take_strays(lost)
 
     def get(self, dataset: str, path: str) -> StagedFile | None:
         """The file staged for `path`, if there is one."""
@@ -310,20 +310,20 @@ class Staging:
             with suppress(NoSpace):
                 self._save(file)
 
-    def _take_strays(self, aside: Path | None) -> None:
-        """Data without a row was never promised, and goes; when the queue was damaged, all of it is kept.
+    def _take_strays(self, lost: str) -> None:
+        """Data without a row was never promised, and goes; when the rows were lost, all of it is kept.
 
         What such a file was based on and whether it was whole is not known any more, so its new name says so.
         """
         known = {file.data.name for file in self._files.values()}
-        strays = [one for one in self._top.glob("file-*.data") if one.name not in known]
-        if aside is None:
+        strays = [one for one in self._top.glob(DATA) if one.name not in known]
+        if not lost:
             for stray in strays:
                 stray.unlink()
-        found = 0 if aside is None else sum(map(self._recovered, strays))
+        found = sum(map(self._recovered, strays)) if lost else 0
         nameless = len(list(self._top.glob(f"{_NAMELESS}*")))
-        if aside is not None or nameless:
-            self.damage = _damaged(self._top, aside, found, nameless)
+        if lost or nameless:
+            self.damage = _damaged(self._top, lost or "was damaged once", found, nameless)
             log.error("%s", self.damage.line)
 
     def _recovered(self, data: Path) -> bool:
@@ -362,12 +362,14 @@ class Staging:
         return StagedFile(*kept, synced=bool(synced), attempted=True, token_salt=os.getpid())
 
 
-def _damaged(top: Path, aside: Path | None, found: int, nameless: int) -> BadFile:
-    kept = "" if aside is None else f" and is kept as {aside.name}, {found} unsent files were found again"
-    again = "" if aside is None else "Compare what arrives as <name>.recovered-<time> with what the archive has. "
+def _damaged(top: Path, what: str, found: int, nameless: int) -> BadFile:
+    again = "Compare what arrives as <name>.recovered-<time> with what the archive has. " if found else ""
     lost = f"{nameless} unsent files without a name stay there: ask the facility's support." if nameless else ""
-    sentence = f"The list of unsent files in {top} was damaged{kept}; none of their data is lost."
-    return BadFile(sentence, next_step=f"{again}{lost}".strip())
+    kept = f"{found} unsent files were found again, and none of their data is lost."
+    return BadFile(
+        f"The list of unsent files in {top} {what}; {kept}",
+        next_step=f"{again}{lost}".strip() or "Nothing is to be done.",
+    )
 
 
 def _sync_folder(folder: Path) -> None:

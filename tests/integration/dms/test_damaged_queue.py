@@ -47,13 +47,22 @@ async def test_what_was_closed_is_sent_beside_what_the_archive_has(tmp_path, dat
         told = engine.status()[0].problem
         assert told["code"] == "bad_file"
         assert f"in {staging} was damaged and is kept as queue.sqlite.damaged-" in told["message"]
-        assert told["message"].endswith("2 unsent files were found again; none of their data is lost.")
+        assert told["message"].endswith("2 unsent files were found again, and none of their data is lost.")
         assert told["next_step"].startswith("Compare what arrives as <name>.recovered-<time>")
         assert await engine.flush(20) == []
     found = {one.name.partition(".recovered-")[0]: one.read_bytes() for one in behind.glob("*.recovered-*")}
     assert found == {"new": b"new", "there": b"ours"}
     assert (behind / "there").read_bytes() == b"theirs"
     assert len(list(staging.glob("queue.sqlite.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("lose", [lambda queue: os.truncate(queue, 0), os.unlink], ids=["empty", "gone"])
+async def test_a_queue_without_a_row_beside_data_is_a_lost_one(tmp_path, dataset, behind, staging, lose):
+    lose(staging / "queue.sqlite")
+    async with running_engine(tmp_path / "volume", [dataset]) as engine:
+        assert f"in {staging} was gone; 2 unsent files were found again" in engine.status()[0].problem["message"]
+        assert await engine.flush(20) == []
+    assert sorted(one.read_bytes() for one in behind.glob("*.recovered-*")) == [b"new", b"ours"]
 
 
 async def test_data_whose_name_is_lost_is_kept_and_counted(tmp_path, dataset, behind, monkeypatch, staging):
