@@ -43,6 +43,8 @@ class AlcError(Exception):
         self.sentence = sentence
         self.next_step = next_step
         self.field = field
+        if next_step:
+            self.add_note(next_step)  # a traceback tells it too: in a notebook, in a log, from a Spark executor
 
     def __str__(self) -> str:
         return self.sentence

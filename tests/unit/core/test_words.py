@@ -6,6 +6,7 @@ import errno
 import pickle
 import subprocess
 import sys
+import traceback
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,13 @@ def test_an_error_crosses_a_socket_and_a_process_with_its_kind_sentence_and_next
         assert type(copy) is kind
         assert copy.line == "It is gone. Look elsewhere."
         assert copy.field == "where"
+
+
+def test_a_traceback_tells_the_next_step_once_also_after_a_process():
+    error = errors.FileNotThere("There is no dataset 'x' here.", next_step="List the top.")
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        told = "".join(traceback.format_exception(one)).splitlines()
+        assert told[-2:] == ["jupyter_alc.core.errors.FileNotThere: There is no dataset 'x' here.", "List the top."]
 
 
 def test_every_error_has_a_code_of_its_own_that_its_head_comment_lists():
