@@ -66,8 +66,11 @@
       return;
     }
     try {
-      const answer = await fetch(location.pathname, { headers: { Accept: 'text/html' } });
-      if (!answer.ok || answer.redirected) {
+      const answer = await fetch(location.pathname, { headers: { Accept: 'text/html' }, redirect: 'manual' });
+      if (answer.type === 'opaqueredirect' && !leaving) {
+        location.reload(); // a machine was started elsewhere, or the login is over: the Hub leads on
+      }
+      if (!answer.ok) {
         return;
       }
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
