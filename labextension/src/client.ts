@@ -85,6 +85,7 @@ export class Client {
   ): Promise<T> {
     const response = await this._answer(`${ROOT}/${path}`, {
       method,
+      headers: { Accept: 'application/json' }, // so that a Hub that answers instead of the server says so
       ...(body && { body: JSON.stringify(body) })
     });
     const told = await _json(response);
@@ -120,6 +121,8 @@ export class Client {
       case 401:
       case 403:
         return this._problems.notAllowed;
+      case 424:
+        return this._problems.notRunning;
       case 502:
       case 503:
       case 504:

@@ -13,6 +13,13 @@ export function problems(trans: TranslationBundle) {
         'Look at your connection; the panel asks again by itself. If your server was stopped, start it from the Hub.'
       )
     },
+    notRunning: {
+      code: 'not_running',
+      message: trans.__('Your server is not running.'),
+      next_step: trans.__(
+        "Start a machine on the Hub's page. Your home is kept; unsent results go to the archive first."
+      )
+    },
     notInstalled: {
       code: 'not_installed',
       message: trans.__('The server half of jupyter-alc is not running here.'),

@@ -39,7 +39,7 @@ describe('Client', () => {
     expect(sent).toEqual([
       {
         path: 'jupyter-alc/v1/machine?no_track_activity=1',
-        init: { method: 'GET' }
+        init: { method: 'GET', headers: { Accept: 'application/json' } }
       }
     ]);
   });
@@ -74,6 +74,7 @@ describe('Client', () => {
     [404, 'not_installed'],
     [403, 'denied'],
     [503, 'no_answer'],
+    [424, 'not_running'],
     [500, 'odd_answer']
   ])('says what a bare %i means and what to do', async (status, code) => {
     const { client } = answering(status, '<html>');

@@ -2,7 +2,7 @@ import * as React from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlcModel } from '../model';
-import { Client } from '../client';
+import { Client, RestError } from '../client';
 import type { ICluster, IDataset, IStories, Part } from '../tokens';
 import { clusterState, framework } from '../views/clusters';
 import { datasetState } from '../views/data';
@@ -16,12 +16,16 @@ import { CLUSTER, DATA, MACHINE, RESULTS, SANS } from './stories';
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 
 class Told extends Client {
+  refusal: RestError | null = null;
+
   constructor(private readonly _stories: IStories) {
     super(() => Promise.reject(new Error('not used')), '/user/ada/', english);
   }
 
   ask<P extends Part>(part: P): Promise<IStories[P]> {
-    return Promise.resolve(this._stories[part]);
+    return this.refusal
+      ? Promise.reject(this.refusal)
+      : Promise.resolve(this._stories[part]);
   }
 
   flush = vi.fn(() => Promise.resolve());
@@ -51,6 +55,8 @@ describe('Panel', () => {
   // React 18 types `act` only in its canary; the function is there
   const act = (React as unknown as { act: (todo: () => void) => void }).act;
 
+  let again: (refusal: RestError) => Promise<void>;
+
   async function show(news: Partial<IStories> = {}): Promise<Told> {
     const client = new Told({
       machine: MACHINE,
@@ -60,11 +66,18 @@ describe('Panel', () => {
     });
     const model = new AlcModel(client);
     await model.refresh();
-    act(() =>
-      root.render(
-        <Panel model={model} place={place} trans={english} now={NOW} />
-      )
-    );
+    const render = (): void =>
+      act(() =>
+        root.render(
+          <Panel model={model} place={place} trans={english} now={NOW} />
+        )
+      );
+    render();
+    again = async refusal => {
+      client.refusal = refusal;
+      await model.refresh();
+      render();
+    };
     return client;
   }
 
@@ -185,6 +198,21 @@ describe('Panel', () => {
     expect(
       [...host.querySelectorAll('button')].map(one => one.textContent)
     ).not.toContain('Stop');
+  });
+
+  it('tells once what is wrong with all three, and keeps what was known', async () => {
+    await show();
+    const away = { code: 'no_answer', message: 'No answer.', next_step: '' };
+    await again(new RestError(away, 0));
+    expect(host.textContent?.split('No answer.').length).toBe(2);
+    expect(host.textContent).toContain('sans-examples');
+  });
+
+  it('tells nothing of a server that is no more', async () => {
+    await show();
+    const over = { code: 'not_running', message: 'Over.', next_step: 'Start.' };
+    await again(new RestError(over, 424));
+    expect(host.textContent).toBe('Over.Start.');
   });
 
   it('says every state in words and announces it', async () => {

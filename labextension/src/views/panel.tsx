@@ -1,10 +1,11 @@
 /** The three sections, and what a screen reader is told when a state changes. */
 import * as React from 'react';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { IAlcModel } from '../tokens';
+import type { IAlcModel, IProblem } from '../tokens';
 import { clusterState, ClustersSection } from './clusters';
 import { DataSection, datasetState } from './data';
 import { MachineSection } from './machine';
+import { Problem } from './parts';
 
 /** What the panel asks of the place it lives in. */
 export interface IPlace {
@@ -19,22 +20,29 @@ export function Panel(props: {
   now: number;
 }): JSX.Element {
   const { model, now, place, trans } = props;
+  const common = _common(model);
+  if (common?.code === 'not_running') {
+    return <Problem problem={common} />; // what was known of it is over
+  }
+  // what is wrong with all three is told once
+  const calm = common ? { problem: null } : {};
   return (
     <>
+      {common && <Problem problem={common} />}
       <MachineSection
-        view={model.machine}
+        view={{ ...model.machine, ...calm }}
         coresHistory={model.coresHistory}
         trans={trans}
         onStop={() => place.stopServer()}
       />
       <DataSection
-        view={model.data}
+        view={{ ...model.data, ...calm }}
         trans={trans}
         onSend={() => void model.sendNow()}
         onOpen={dataset => place.openDataset(dataset)}
       />
       <ClustersSection
-        view={model.clusters}
+        view={{ ...model.clusters, ...calm }}
         trans={trans}
         now={now}
         uiOf={id => model.clusterUi(id)}
@@ -48,6 +56,15 @@ export function Panel(props: {
       </div>
     </>
   );
+}
+
+/** The problem that all three parts have. */
+function _common(model: IAlcModel): IProblem | null {
+  const { clusters, data, machine } = model;
+  const code = machine.problem?.code;
+  return code === data.problem?.code && code === clusters.problem?.code
+    ? machine.problem
+    : null;
 }
 
 /** The states in words, one line each, without figures that run. */
