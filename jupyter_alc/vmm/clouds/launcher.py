@@ -143,16 +143,14 @@ class Door:
     admitted: frozenset[int]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one caller until it hangs up."""
+        """Answer one caller until it hangs up; a stranger is told so before it says anything, and hung up on."""
         try:
-            admitted = _peer_uid(writer.get_extra_info("socket")) in self.admitted
+            if _peer_uid(writer.get_extra_info("socket")) not in self.admitted:
+                denied = Denied("The launcher does not answer you.", next_step="Ask as the service.")
+                await self._say(writer, {"error": denied.as_json()})
+                return
             while line := await reader.readline():
-                denied = {
-                    "error": Denied("The launcher does not answer you.", next_step="Ask as the service.").as_json()
-                }
-                await self._say(writer, self.answer(line) if admitted else denied)
-                if not admitted:
-                    return
+                await self._say(writer, self.answer(line))
         except (ConnectionError, ValueError, asyncio.IncompleteReadError):
             LOG.info("a caller left in the middle, or sent too long a line")
         finally:

@@ -230,19 +230,19 @@ def test_the_hosts_own_copy_of_a_home_is_hers_and_closed(two: Two) -> None:
     assert (two.host.state / "machines/machine-ada/machine.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_stranger_on_the_host_is_not_answered(two: Two) -> None:
+def test_a_stranger_on_the_host_is_hung_up_on_before_it_says_anything(two: Two) -> None:
     import json
     import subprocess
     import sys
 
     code = (
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-        """s.sendall(b'{"verb":"list"}\\n'); print(s.recv(999).decode())"""
+        """s.settimeout(10); s.sendall(sys.argv[2].encode()); print(s.makefile().readline())"""
     )
     said = {}
-    for uid in (52000, 54321):
+    for uid, says in ((52000, '{"verb":"list"}\n'), (54321, "")):
         done = subprocess.run(
-            [sys.executable, "-c", code, two.host.told["socket"]],
+            [sys.executable, "-c", code, two.host.told["socket"], says],
             capture_output=True, text=True, check=False, user=uid, group=uid, extra_groups=[], cwd="/",
         )  # fmt: skip
         said[uid] = done.stdout
