@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
 STOPPED, FAILED = 0, 1
+_MOST_FILES = 1 << 16
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Start, stay, stop. 0 after Ctrl-C or SIGTERM, 1 with the reason when it could not start."""
     os.umask(0o077)
+    _room_for_connections()
     layout = Layout.found(state=options.state, environments=options.environments)
     if not _fit(layout):
         return FAILED
@@ -65,12 +68,14 @@ def run(options: argparse.Namespace) -> int:
         new_logins=options.new_logins,
         send_seconds=options.send_seconds,
     )
-    system = System(layout, wishes, _tell)
+    system = System(layout, wishes, _tell, stop)
     code = STOPPED
     try:
         system.start()
-        _welcome(system, options.logins)
-        system.watch(stop)
+        if not stop.is_set():
+            _welcome(system, options.logins)
+            system.logins_told()
+        system.watch()
         _tell("Stopping. Press Ctrl-C again to not wait for unsent results.")
     except AlcError as error:
         _tell(error.line)
@@ -83,6 +88,13 @@ def run(options: argparse.Namespace) -> int:
             stop.set()
             system.stop(hurry)
     return code
+
+
+def _room_for_connections() -> None:
+    """Let the Hub and VMM hold a connection for everybody: many computers begin with 1024 open files a program."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _tell(line: str) -> None:

@@ -21,7 +21,8 @@ from jupyter_alc.vmm.clouds.etc import filtered_etc
 from jupyter_alc.vmm.clouds.sandbox import Bind, Folder, Sandbox, start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_alc.cli.instance.layout import Layout
 
@@ -218,15 +219,21 @@ def end_left_proxy(pid_file: Path) -> None:
     pid_file.unlink(missing_ok=True)  # in a sandbox the number may be another program's now
 
 
-def wait_for(seconds: float, what: str, program: Program, seen: Any) -> None:
-    """Ask `seen()` until it is true; `Unavailable` when the program ended meanwhile, `TooLate` after `seconds`."""
+def wait_for(seconds: float, what: str, program: Program, seen: Callable[[], bool], stop: threading.Event) -> bool:
+    """Ask `seen()` until it is true, and return True; False when told to `stop` meanwhile.
+
+    Raises `Unavailable` when the program ended meanwhile, `TooLate` after `seconds`.
+    """
     until = time.monotonic() + seconds
     while not seen():
+        if stop.is_set():
+            return False
         if program.ended() is not None:
             raise _not_started(what, program)
         if time.monotonic() > until:
             raise TooLate(f"{what} did not answer within {seconds:.0f} s.", next_step=f"Look at {program.log}.")
-        time.sleep(0.1)
+        stop.wait(0.1)
+    return True
 
 
 def _not_started(what: str, program: Program) -> Unavailable:

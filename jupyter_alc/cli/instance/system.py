@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import re
@@ -66,11 +67,12 @@ class Wishes:
 
 @dataclass(slots=True)
 class System:
-    """One running instance. `tell` gets one line at a time for the operator."""
+    """One running instance. `tell` gets one line at a time for the operator, who sets `stopping` when it shall end."""
 
     layout: Layout
     wishes: Wishes
     tell: Callable[[str], None]
+    stopping: threading.Event
     address: str = ""
     programs: dict[str, Program] = field(default_factory=dict)
     logins: dict[str, str] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class System:
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start everything in order and return when a browser would be answered. Raises `AlcError`."""
+        """Start everything in order; return when a browser would be answered, or told to stop. Raises `AlcError`."""
         self._check_wishes()
         self.layout.make()
         self._take_lock()
@@ -164,7 +166,8 @@ class System:
         port = self._ports["ARCHIVE_PORT"]
         self._starters["archive"] = lambda: start_archive(self.layout, self._service_address, port)
         program = self.programs["archive"] = self._starters["archive"]()
-        wait_for(START_SECONDS, "The example archive", program, lambda: _listens(self._service_address, port))
+        there = functools.partial(_listens, self._service_address, port)
+        wait_for(START_SECONDS, "The example archive", program, there, self.stopping)
 
     def _write_data(self) -> None:
         url = f"http://{self._service_address}:{self._ports['ARCHIVE_PORT']}" if self.wishes.example else None
@@ -202,17 +205,26 @@ class System:
         end_left_proxy(self.layout.run / "hub/proxy.pid")
         return start_hub(self.layout, self._settings(port))
 
-    def _wait_hub(self) -> None:
-        hub = self.programs["hub"]
-        wait_for(START_SECONDS, "The Hub", hub, lambda: _answers(f"{self.address}/hub/health"))
-        wait_for(START_SECONDS, "VMM", hub, lambda: _answers(f"{self.vmm_url}/v1/health"))
+    def _wait_hub(self) -> bool:
+        """Wait until Hub and VMM answer; False when told to stop meanwhile."""
+        hub, pages = self.programs["hub"], {"The Hub": f"{self.address}/hub/health", "VMM": f"{self.vmm_url}/v1/health"}
+        return all(
+            wait_for(START_SECONDS, what, hub, functools.partial(_answers, page), self.stopping)
+            for what, page in pages.items()
+        )
 
     def _read_logins(self) -> None:
-        """Take the passwords of accounts that were made at this start: told once, then kept nowhere."""
-        path = self.layout.service / "hub/logins-once.json"
+        """Take the passwords of accounts that were made at this start."""
         with contextlib.suppress(FileNotFoundError):
-            self.logins = {**self.logins, **json.loads(path.read_text())}
-            path.unlink()
+            self.logins = {**self.logins, **json.loads(self._logins_once.read_text())}
+
+    def logins_told(self) -> None:
+        """Keep the new passwords no longer: whoever shall know them does."""
+        self._logins_once.unlink(missing_ok=True)
+
+    @property
+    def _logins_once(self) -> Path:
+        return self.layout.service / "hub/logins-once.json"
 
     def _note(self, port: int) -> None:
         told = {"address": self.address, "port": port, "pid": os.getpid(), "service_address": self._service_address}
@@ -227,10 +239,10 @@ class System:
 
     # -- while it is up ------------------------------------------------------------------------------------------------
 
-    def watch(self, stop: threading.Event) -> None:
-        """Start again what ends by itself, with growing pauses, and keep logs short, until `stop` is set."""
+    def watch(self) -> None:
+        """Start again what ends by itself, with growing pauses, and keep logs short, until told to stop."""
         since = {name: time.monotonic() for name in self.programs}
-        while not stop.wait(0.5):
+        while not self.stopping.wait(0.5):
             self._mind_the_disk()
             for name, program in list(self.programs.items()):
                 status = program.ended()
@@ -241,7 +253,7 @@ class System:
                 self.tell(f"{name} ended unexpectedly ({_ending(status)}); starting it again. Log: {program.log}")
                 self._falls[name] = falls + 1
                 since[name] = time.monotonic()
-                if stop.wait(pause):
+                if self.stopping.wait(pause):
                     return
                 self._start_again(name)
 
@@ -261,8 +273,7 @@ class System:
         self.programs[name].stop(1)
         try:
             self.programs[name] = self._starters[name]()
-            if name == "hub":
-                self._wait_hub()
+            if name == "hub" and self._wait_hub():
                 self.tell(f"the Hub is back: {self.address}")
         except AlcError as error:
             self.tell(error.line)
