@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 INNER: Final = ("PROXY_API_PORT", "HUB_PORT", "VMM_PORT", "ARCHIVE_PORT")
@@ -25,6 +27,23 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def wait_until_free(ports: Iterable[int], seconds: float = 5.0) -> None:
+    """Return when nobody listens on any of `ports`: what listened for a program that ended goes with a little delay.
+
+    `Conflict` names the one that stays taken.
+    """
+    until = time.monotonic() + seconds
+    for port in ports:
+        while not is_free(port):
+            if time.monotonic() > until:
+                raise Conflict(
+                    f"Port {port} is taken by another program.",
+                    next_step=f"End that program: ss -tlnp 'sport = :{port}' names it.",
+                    field="port",
+                )
+            time.sleep(0.1)
 
 
 def _hold(port: int) -> socket.socket | None:

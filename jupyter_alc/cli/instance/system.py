@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from jupyter_alc.cli.instance import example
 from jupyter_alc.cli.instance.layout import ARCHIVE_UID, SERVICE_UID, Layout, write_private
-from jupyter_alc.cli.instance.ports import FIRST_PORT, LAST_PORT, inner_ports, public_port
+from jupyter_alc.cli.instance.ports import FIRST_PORT, LAST_PORT, inner_ports, public_port, wait_until_free
 from jupyter_alc.cli.instance.programs import (
     CONFIG_AT,
     Program,
@@ -92,6 +92,8 @@ class System:
         self.layout.make()
         self._take_lock()
         port, self._port_hold = public_port(self.wishes.port)
+        if port != self.wishes.port:
+            self.tell(f"Port {self.wishes.port} is taken by another program: this time it is {port}.")
         self._ports = inner_ports(self.layout.state / "ports.json")
         self.address = f"http://127.0.0.1:{port}"
         self._start_launcher()
@@ -203,6 +205,7 @@ class System:
     def _start_hub(self, port: int) -> Program:
         """Start the Hub; what a killed one left of its proxy, also before an `alc up` that was killed, goes first."""
         end_left_proxy(self.layout.run / "hub/proxy.pid")
+        wait_until_free([port, *(self._ports[name] for name in ("PROXY_API_PORT", "HUB_PORT", "VMM_PORT"))])
         return start_hub(self.layout, self._settings(port))
 
     def _wait_hub(self) -> bool:

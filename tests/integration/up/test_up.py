@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from http.cookiejar import CookieJar
@@ -19,7 +20,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from jupyter_alc.cli.instance.ports import inner_ports, public_port
+from jupyter_alc.cli.instance.ports import inner_ports, public_port, wait_until_free
+from jupyter_alc.core.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -287,8 +289,21 @@ def test_a_taken_port_is_passed_over(up, tmp_path):
     try:
         assert one.wait_up().address != up.address
         assert int(one.address.rsplit(":", 1)[1]) > taken
+        assert f"Port {taken} is taken by another program: this time it is " in one.said()
     finally:
         assert one.stop() == 0
+
+
+def test_a_port_that_stays_taken_is_named_and_one_that_becomes_free_is_waited_for():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(Conflict, match=f"Port {port} is taken by another program") as told:
+            wait_until_free([port], seconds=0.2)
+        assert str(port) in told.value.next_step
+        threading.Timer(0.3, other.close).start()
+        wait_until_free([port], seconds=30)
 
 
 def test_two_that_start_at_once_do_not_both_take_a_port():
