@@ -7,7 +7,7 @@ from html import escape
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from jupyter_alc.magics.words import part_of, plain, plural, seconds, size, table
+from jupyter_alc.magics.words import part_of, plain, plural, seconds, short, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ def data_shown(told: Told) -> Shown:
     rows = [
         (
             one["id"],
-            one.get("title"),
+            short(one.get("title")),
             size(one.get("size_bytes")),
             size(one.get("needed_bytes")),
             f"{size(one.get('moved_bytes'))} in {plural(int(one.get('requests') or 0), 'request')}",

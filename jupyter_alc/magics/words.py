@@ -57,3 +57,9 @@ def plain(told: Any) -> str:
     """The text of one cell, with what moves a cursor or turns text around made visible."""
     text = "" if told is None else str(told)
     return text if text.isprintable() else "".join(one if can_be_shown(one) else repr(one)[1:-1] for one in text)
+
+
+def short(told: Any, most: int = 60) -> str:
+    """A text for one cell among others: its beginning where it is long."""
+    text = plain(told)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

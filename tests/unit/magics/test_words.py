@@ -83,6 +83,11 @@ def test_no_name_moves_the_cursor_or_turns_the_text_around(name: str) -> None:
         both.encode()
 
 
+def test_a_long_title_leaves_room_for_the_other_columns() -> None:
+    one = {"id": "one", "title": "x" * 300, "access": "read", "state": "ok", "size_bytes": 1}
+    assert max(map(len, shown.data_shown({"datasets": [one]}).text.splitlines())) < 160
+
+
 @pytest.mark.parametrize("name", ["ناتج القياس", "👩\u200d🔬", "<img src=x onerror=alert(1)>", "{{7*7}}"])
 def test_every_other_name_is_shown_as_it_is(name: str) -> None:
     assert name in shown.words(name).text
