@@ -11,7 +11,7 @@ from jupyter_alc.core.names import identifier
 from jupyter_alc.core.plugins import plugin
 from jupyter_alc.core.settings import Places
 from jupyter_alc.core.states import ClusterState
-from jupyter_alc.piezo.options import options_schema, read_options
+from jupyter_alc.piezo.options import ClusterOptions, memory_words, options_schema, read_options
 from jupyter_alc.piezo.record import Cluster, Ending
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Clusters:
                 f"You have {len(living)} clusters and may have {MOST_CLUSTERS} on one machine.",
                 next_step="Stop one of them first.",
             )
+        _check_room(wanted, living, self._backend.machine.memory_bytes)
         return await self._backend.create(chosen, wanted)
 
     async def get(self, id: str) -> Cluster:
@@ -112,4 +113,16 @@ class Clusters:
         return (
             cluster.record.ending is not Ending.STOPPED
             and cluster.record.gone_seconds(self._clock.now()) < TOLD_SECONDS
+        )
+
+
+def _check_room(wanted: ClusterOptions, living: list[Cluster], memory_bytes: int) -> None:
+    """Raise `Conflict` for a cluster that the living ones leave no memory for: the computer would kill one of them."""
+    taken = sum(ClusterOptions.from_json(each.record.options).needed_bytes for each in living)
+    if living and taken + wanted.needed_bytes > memory_bytes:
+        names = " and ".join(each.record.name for each in living)
+        raise Conflict(
+            f"This cluster needs {memory_words(wanted.needed_bytes)}, and cluster {names} leaves "
+            f"{memory_words(max(0, memory_bytes - taken))} of this machine's {memory_words(memory_bytes)}.",
+            next_step=f"Use cluster {names}, or stop it first.",
         )

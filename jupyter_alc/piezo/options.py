@@ -38,6 +38,11 @@ class ClusterOptions:
         """Cores of all workers together."""
         return self.workers * self.cores_per_worker
 
+    @property
+    def needed_bytes(self) -> int:
+        """Memory of all workers, and of Spark's own processes beside them."""
+        return self.workers * self.memory_per_worker + DAEMONS_BYTES
+
     def as_json(self) -> dict[str, Any]:
         """The form `read_options` accepts."""
         return {
