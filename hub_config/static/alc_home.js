@@ -2,6 +2,7 @@
 (() => {
   'use strict';
   const stop = document.getElementById('stop');
+  const open = document.getElementById('start');
   const said = document.getElementById('alc-state');
   window._jupyterhub_page_loaded = true; // the Hub's own pages say so too
   if (!stop) {
@@ -9,6 +10,7 @@
   }
   stop.onclick = async () => {
     stop.disabled = true;
+    open.classList.add('disabled');
     said.textContent = 'Stopping: unsent results go to the archive first.';
     try {
       const answer = await fetch(stop.dataset.url, { method: 'DELETE', headers: { 'X-XSRFToken': window.jhdata.xsrf_token } });
@@ -18,6 +20,7 @@
       location.reload();
     } catch {
       stop.disabled = false;
+      open.classList.remove('disabled');
       said.textContent = 'The Hub did not stop it. Try again in a moment.';
     }
   };
