@@ -55,7 +55,7 @@ describe('Panel', () => {
   // React 18 types `act` only in its canary; the function is there
   const act = (React as unknown as { act: (todo: () => void) => void }).act;
 
-  let again: (refusal: RestError) => Promise<void>;
+  let again: (refusal: RestError | null) => Promise<void>;
 
   async function show(news: Partial<IStories> = {}): Promise<Told> {
     const client = new Told({
@@ -198,6 +198,21 @@ describe('Panel', () => {
     expect(
       [...host.querySelectorAll('button')].map(one => one.textContent)
     ).not.toContain('Stop');
+  });
+
+  it('says nothing twice of two clusters with one name', async () => {
+    const one = { ...CLUSTER, name: 'spark' };
+    const clusters = { clusters: [one, { ...one, id: 'c-2' }] };
+    const client = await show({ clusters });
+    clusters.clusters = clusters.clusters.map(each => ({
+      ...each,
+      state: 'stopping'
+    }));
+    await again(null);
+    const spoken = host.querySelector('[aria-live="polite"]')?.textContent;
+    expect(spoken).toMatch(/(Cluster spark: stopping){2}$/);
+    expect(spoken).not.toContain('spark: ready');
+    expect(client.refusal).toBeNull();
   });
 
   it('tells once what is wrong with all three, and keeps what was known', async () => {

@@ -50,8 +50,8 @@ export function Panel(props: {
         onStop={id => void model.stopCluster(id)}
       />
       <div className="jp-AlcPanel-spoken" role="status" aria-live="polite">
-        {spoken(model, trans).map(words => (
-          <div key={words}>{words}</div>
+        {spoken(model, trans).map((words, place) => (
+          <div key={place}>{words}</div>
         ))}
       </div>
     </>
