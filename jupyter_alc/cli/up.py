@@ -17,6 +17,7 @@ from jupyter_alc.cli.instance import example
 from jupyter_alc.cli.instance.layout import Layout, write_private
 from jupyter_alc.cli.instance.system import System, Wishes, running_at
 from jupyter_alc.core.errors import AlcError
+from jupyter_alc.magics.words import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -99,7 +100,7 @@ def _room_for_connections() -> None:
 
 def _tell(line: str) -> None:
     with contextlib.suppress(OSError):  # a log on a full disk: no reason to end
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(f"{plain(line)}\n")
         sys.stdout.flush()
 
 

@@ -229,6 +229,8 @@ def test_a_catalogue_with_a_mistake_is_told_with_its_line_before_anything_starts
         (["--people", "Ada"], "'Ada' cannot be the name of an account."),
         (["--machine-types", "{wrong}"], "line 1: no list of machine types."),
         (["--credentials", "{wrong}"], "line 1: "),
+        (["--catalogue", "\x1b[31m{wrong}"], "\\x1b[31m"),
+        (["--people", "\x1b[31m"], "'\\x1b[31m' cannot be the name"),
         (["--catalogue", "{wrong}/none.yaml"], "none.yaml: the file cannot be read"),
     ],
 )
