@@ -210,7 +210,8 @@ class Server:
             if time.monotonic() > until:
                 return False
             if number == signal.SIGKILL and self.machine.isolated:
-                _kill_all_of(self.claim.person.uid)
+                with contextlib.suppress(OSError):
+                    _kill_all_of(self.claim.person.uid)
             for process in left:
                 process.kill(number)
             time.sleep(0.05)
@@ -224,10 +225,21 @@ class Server:
 
 
 def _kill_all_of(uid: int) -> None:
-    """Kill all of a person's processes in one call to the kernel: one by one they could start anew faster."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        words = [sys.executable, "-I", "-S", "-c", f"import os; os.kill(-1, {int(signal.SIGKILL)})"]
-        subprocess.run(words, user=uid, group=uid, extra_groups=[], cwd="/", env={}, timeout=5, check=False)
+    """Kill all of a person's processes in one call to the kernel: one by one they could start anew faster.
+
+    A fork that becomes hers does it. It runs no other program, so the kernel lets her look at it no more than before:
+    whoever could take it over would have a process without our seal.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _of_uid(uid: int) -> list[ProcessId]:
