@@ -11,7 +11,7 @@ from jupyter_alc.core.names import identifier
 from jupyter_alc.core.plugins import plugin
 from jupyter_alc.core.settings import Places
 from jupyter_alc.core.states import ClusterState
-from jupyter_alc.piezo.options import ClusterOptions, memory_words, options_schema, read_options
+from jupyter_alc.piezo.options import ClusterOptions, options_schema, read_options
 from jupyter_alc.piezo.record import Cluster, Ending
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _check_room(wanted: ClusterOptions, living: list[Cluster], memory_bytes: int
     if living and taken + wanted.needed_bytes > memory_bytes:
         names = " and ".join(each.record.name for each in living)
         raise Conflict(
-            f"This cluster needs {memory_words(wanted.needed_bytes)}, and cluster {names} leaves "
-            f"{memory_words(max(0, memory_bytes - taken))} of this machine's {memory_words(memory_bytes)}.",
+            f"This cluster needs {wanted.needed_bytes / 1e9:.1f} GB, and cluster {names} leaves "
+            f"{max(0, memory_bytes - taken) / 1e9:.1f} of this machine's {memory_bytes / 1e9:.1f} GB.",
             next_step=f"Use cluster {names}, or stop it first.",
         )

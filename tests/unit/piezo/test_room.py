@@ -45,7 +45,9 @@ def clusters(memory_bytes: int) -> tuple[Clusters, Room]:
 async def test_a_second_cluster_is_refused_where_the_first_leaves_no_memory_for_it():
     door, room = clusters(3000 * MEBIBYTE)
     await door.create(None, {"name": "first"})
-    with pytest.raises(Conflict, match=r"cluster first leaves 876m of this machine's 3000m") as told:
+    with pytest.raises(
+        Conflict, match=r"needs 2\.2 GB, and cluster first leaves 0\.9 of this machine's 3\.1 GB"
+    ) as told:
         await door.create(None, {"name": "second"})
     assert told.value.next_step == "Use cluster first, or stop it first."
     room.begun[0] = Cluster(replace(room.begun[0].record, state=ClusterState.GONE))
