@@ -5,19 +5,20 @@ window.alcStages = (list, bar) => {
   let running = null; // {time, since, seconds, usual}
 
   const seconds = value => {
-    if (value > 0 && value < 0.05) {
+    if (value < 0.05) {
       return '< 0.1 s';
     }
     return value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`;
   };
   const known = value => value !== null && value !== undefined;
   const took = (value, usual, state) => {
+    const done = state === 'done' || state === 'lacking';
     const often = known(usual) ? `usually ${seconds(usual)}` : '';
     if (!known(value)) {
-      return state === 'done' ? '' : often;
+      return done ? '' : often;
     }
     const late = known(usual) && value > Math.max(1, 2 * usual);
-    return state === 'done' && !late ? seconds(value) : [seconds(value), often].filter(Boolean).join(', ');
+    return done && !late ? seconds(value) : [seconds(value), often].filter(Boolean).join(', ');
   };
   const element = (tag, name, text) => {
     const made = document.createElement(tag);

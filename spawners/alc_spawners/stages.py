@@ -81,7 +81,7 @@ def seconds(value: float | None) -> str:
     """`< 0.1 s`, `0.3 s`, `12 s`, `3 min`; nothing for None."""
     if value is None:
         return ""
-    if 0 < value < 0.05:
+    if 0 <= value < 0.05:
         return "< 0.1 s"
     if value < 10:
         return f"{value:.1f} s"
@@ -102,6 +102,6 @@ def progress_event(allocation: Mapping[str, Any] | None) -> dict[str, Any]:
 def took(stage: Mapping[str, Any]) -> str:
     """The time column of the progress page, as the page's script writes it too."""
     spent, usual = seconds(stage["seconds"]), seconds(stage["usual_seconds"])
-    if stage["state"] == "done":
+    if stage["state"] in {"done", LACKING}:
         return spent
     return ", ".join(part for part in (spent, f"usually {usual}" if usual else "") if part)
