@@ -65,7 +65,8 @@ export class AlcModel implements IAlcModel {
   }
 
   async stopMachine(): Promise<boolean> {
-    return this._act('machine', 'stop', () => this._client.stopMachine());
+    const wish = (): Promise<void> => this._client.stopMachine();
+    return this._act('machine', 'stop', wish, { last: true });
   }
 
   clusterUi(id: string): string {
@@ -95,7 +96,14 @@ export class AlcModel implements IAlcModel {
     if (part === 'machine') {
       this._remember((told as IStories['machine']).used?.cores);
     }
-    // what went wrong with the user's own wish stays until the next wish
+    // what went wrong with the user's own wish stays until the next wish, or until other clusters live
+    if (part === 'clusters') {
+      const living = _living(told as IStories['clusters']);
+      if (this._living !== null && living !== this._living) {
+        delete this._refused[part];
+      }
+      this._living = living;
+    }
     this._put(part, { told, problem: this._refused[part] ?? null });
   }
 
@@ -105,11 +113,12 @@ export class AlcModel implements IAlcModel {
     }
   }
 
-  /** Do what the user asked for, then look again. True when it was accepted. */
+  /** Do what the user asked for, then look again, unless it ends the server. True when it was accepted. */
   private async _act(
     part: Part,
     name: string,
-    wish: () => Promise<unknown>
+    wish: () => Promise<unknown>,
+    { last = false } = {}
   ): Promise<boolean> {
     delete this._refused[part];
     this._put(part, {
@@ -118,15 +127,17 @@ export class AlcModel implements IAlcModel {
     });
     try {
       await wish();
-      return true;
+      if (last) {
+        return true;
+      }
     } catch (error) {
       this._refused[part] = this._client.problemOf(error);
-      return false;
-    } finally {
-      const busy = this._views[part].busy.filter(one => one !== name);
-      this._put(part, { busy, problem: this._refused[part] ?? null });
-      await this._ask(part);
+      this._living = null;
     }
+    const busy = this._views[part].busy.filter(one => one !== name);
+    this._put(part, { busy, problem: this._refused[part] ?? null });
+    await this._ask(part);
+    return !this._refused[part];
   }
 
   private _put<P extends Part>(part: P, news: Partial<IView<P>>): void {
@@ -147,5 +158,12 @@ export class AlcModel implements IAlcModel {
     clusters: NOTHING
   };
   private _cores: readonly number[] = [];
+  /** The clusters that lived when a wish was refused; null until the next answer tells. */
+  private _living: string | null = null;
   private _isDisposed = false;
+}
+
+function _living(story: IStories['clusters']): string {
+  const living = story.clusters.filter(one => one.state !== 'gone');
+  return living.map(one => one.id).join();
 }

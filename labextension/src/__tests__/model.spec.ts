@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Client, RestError } from '../client';
 import { AlcModel } from '../model';
-import type { IStories, Part } from '../tokens';
+import type { ICluster, IStories, Part } from '../tokens';
 import { english } from './english';
 import { CLUSTER, DATA, MACHINE } from './stories';
 
@@ -24,6 +24,10 @@ class Told extends Client {
 
   flush(): Promise<void> {
     return this.refusing ?? Promise.resolve();
+  }
+
+  startCluster(): Promise<ICluster> {
+    return this.refusing ?? Promise.resolve(CLUSTER);
   }
 
   stopMachine(): Promise<void> {
@@ -111,6 +115,22 @@ describe('AlcModel', () => {
     client.refusing = null;
     await model.sendNow();
     expect(model.data.problem).toBeNull();
+  });
+
+  it('drops the reason why there is no room for a cluster once others live', async () => {
+    client.refusing = Promise.reject(new RestError(GONE, 409));
+    await model.startCluster();
+    await model.refresh('clusters');
+    expect(model.clusters.problem).toBe(GONE);
+    client.stories = { ...client.stories, clusters: { clusters: [] } };
+    await model.refresh('clusters');
+    expect(model.clusters.problem).toBeNull();
+  });
+
+  it('asks nothing of a server whose end was accepted', async () => {
+    await model.stopMachine();
+    expect(client.asked).toEqual([]);
+    expect(model.machine.busy).toEqual(['stop']);
   });
 
   it('says whether the end of the machine was accepted', async () => {
