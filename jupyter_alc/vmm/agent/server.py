@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from jupyter_alc.core.errors import AlcError, TooLate, Unavailable
+from jupyter_alc.core.full_disk import disk_is_full
 from jupyter_alc.vmm.clouds.processes import ProcessId, with_environment
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _WARM_SECONDS: Final = 180.0
 _TRY_SECONDS: Final = 2.0
 _LONGEST_LINE: Final = 1 << 20
 ALLOCATION: Final = "ALC_ALLOCATION"
+_LEAST_ROOM: Final = 64 * 1024  # bytes: with less the disk is full
 LOG_FILE: Final = ".local/state/jupyter-alc/server.log"
 
 
@@ -148,7 +150,7 @@ class Server:
         answered = probe.done()
         probe.cancel()
         if ended.done() or not self.running:
-            raise Unavailable("Your Jupyter server ended at once.", next_step=f"Look at ~/{LOG_FILE} on the machine.")
+            raise _why_it_ended(self.claim.home)
         if not answered:
             raise TooLate("Your Jupyter server did not answer in time.", next_step="Start it again.")
 
@@ -252,6 +254,13 @@ def _of_uid(uid: int) -> list[ProcessId]:
                 process = ProcessId.of(int(folder.name)) if int(real) == uid else None
                 found += [process] if process else []
     return found
+
+
+def _why_it_ended(home: Path) -> AlcError:
+    disk = os.statvfs(home)
+    if disk.f_bavail * disk.f_frsize < _LEAST_ROOM:  # its log could not say so
+        return disk_is_full("your home")
+    return Unavailable("Your Jupyter server ended at once.", next_step=f"Look at ~/{LOG_FILE} on the machine.")
 
 
 def _free_port(address: str) -> int:

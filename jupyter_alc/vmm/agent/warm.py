@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -44,6 +45,8 @@ WANTED: Final = (
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
 _CAPABILITIES: Final = 64  # more than there are: a number without one is refused, which is fine
 _MOST_FILES: Final = 4096
+_KEEP_SIZE, _LOG_ROOM = 1, 256 * 1024
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MOST_PROCESSES: Final = 6144  # threads count; the machine's own 8192 leave the agent room to end them
 
 
@@ -81,9 +84,7 @@ def become(told: dict[str, Any]) -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # else her own server could not look into its /proc/self
     os.closerange(3, _MOST_FILES)
-    log = Path(told["log"])
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    output = open_log(Path(told["log"]), Path(told["environment"]["XDG_RUNTIME_DIR"]))
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, output), (2, output)):
         os.dup2(source, target)
@@ -92,7 +93,27 @@ def become(told: dict[str, Any]) -> None:
     os.environ.update(told["environment"])
     os.chdir(told["home"])
     os.umask(0o022)
+    with contextlib.suppress(OSError):  # says that nothing of IPython 3 is to be moved; on a full disk it could not
+        Path(".jupyter").mkdir(mode=0o700, exist_ok=True)
+        Path(".jupyter/migrated").touch()
     random.seed()
+
+
+def open_log(log: Path, elsewhere: Path) -> int:
+    """Open the log, with room kept for it, in the folder `elsewhere` if its own disk is full.
+
+    A kernel that cannot say a word there does not start, so she could not even remove what fills her home.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for place in (log, elsewhere / log.name):
+        with contextlib.suppress(OSError):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            output = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            end, room = ctypes.c_int64(os.fstat(output).st_size), ctypes.c_int64(_LOG_ROOM)
+            if libc.fallocate(output, _KEEP_SIZE, end, room) == 0 or ctypes.get_errno() not in _FULL:
+                return output
+            os.close(output)
+    return os.open(os.devnull, os.O_WRONLY)
 
 
 def home_arguments() -> list[str]:
