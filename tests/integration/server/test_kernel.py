@@ -74,6 +74,15 @@ def test_the_machine_is_shown(kernel: Kernel) -> None:
     assert "isolation" in kernel.shown("%vmm status")["text/plain"]
 
 
+@pytest.mark.parametrize("part", ["dms", "piezo", "vmm"])
+def test_the_magic_and_the_terminal_tell_one_story(kernel: Kernel, part: str) -> None:
+    told = kernel.shown(f"%{part} status")["text/plain"].splitlines()
+    _, outputs = kernel.run(f"import sys\n!{{sys.executable}} -m jupyter_alc.cli {part} status")
+    said = "".join(one["text"] for one in outputs if one["kind"] == "stream").splitlines()
+    moving = ("cores ", "memory ")  # the program that asks is itself in use
+    assert [one for one in said if not one.startswith(moving)] == [one for one in told if not one.startswith(moving)]
+
+
 @pytest.mark.parametrize(
     "code",
     [
