@@ -172,10 +172,11 @@ def _is_login(answer: Response) -> bool:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start Chromium with a home of its own, which goes with it, and end it."""
-    with TemporaryDirectory(prefix="alc-browser-", ignore_cleanup_errors=True) as home, sync_playwright() as playwright:
+    """Start Chromium with a home of its own, which goes with it, and end it; its socket lies there, so it is short."""
+    short = TemporaryDirectory(prefix="alc-browser-", dir="/tmp", ignore_cleanup_errors=True)
+    with short as home, sync_playwright() as playwright:
         kept = {name: word for name, word in os.environ.items() if not name.startswith("XDG_")}
-        environment: dict[str, str | float | bool] = {**kept, "HOME": home}
+        environment: dict[str, str | float | bool] = {**kept, "HOME": home, "TMPDIR": home}
         running = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS, env=environment)
         try:
             yield running
