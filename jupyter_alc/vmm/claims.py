@@ -119,9 +119,9 @@ def _replace_older(connection: Connection, asked: Claim, now: float) -> None:
         if older.state not in OPEN:
             continue
         if older.server != asked.server:
-            name = older.server or "the default one"
+            name = f"server {older.server!r}" if older.server else "default server"
             raise Conflict(
-                f"You have a machine already, for your server {name!r}, and your data is attached to one at a time.",
+                f"You have a machine already, for your {name}, and your data is attached to one at a time.",
                 next_step="Stop that server first, then start this one.",
             )
         release(connection, older.id, now, "replaced by a newer start of the same server")

@@ -67,8 +67,9 @@ async def test_the_same_claim_again_is_the_same_and_another_server_is_refused(ho
     hub = await house.start()
     first = await claim(hub)
     assert (await claim(hub))["id"] == first["id"]
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="You have a machine already, for your default server, and") as told:
         await claim(hub, server="second", spawn=2)
+    assert told.value.next_step == "Stop that server first, then start this one."
     assert [one["id"] for one in await hub.allocations("ada", "")] == [first["id"]]
 
 
