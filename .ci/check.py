@@ -24,7 +24,12 @@ CHECKS = {
 
 
 def main() -> int:
-    environment = os.environ | {"PATH": f"{HOST}:{os.environ['PATH']}", "PYTHONPATH": f"{TOP}:{TOP / 'spawners'}"}
+    environment = os.environ | {
+        "PATH": f"{HOST}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{TOP}:{TOP / 'spawners'}",
+        "npm_config_cache": str(TOP / "build/npm"),
+        "npm_config_update_notifier": "false",
+    }
     running = {
         name: (
             time.monotonic(),

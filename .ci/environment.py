@@ -37,7 +37,11 @@ def run(*command: str | pathlib.Path, cwd: pathlib.Path = TOP) -> None:
     }
     environment |= {
         "UV_CACHE_DIR": str(CACHE / "uv"),
+        "PIP_USER": "0",  # whatever the account's own pip.conf says: it goes into our environment
         "npm_config_cache": str(CACHE / "npm"),
+        "npm_config_update_notifier": "false",
+        "JUPYTER_CONFIG_DIR": str(BUILD / "tmp/jupyter"),  # the Lab build reads no settings of this account's
+        "JUPYTER_NO_CONFIG": "1",
         "TMPDIR": str(BUILD / "tmp"),
         "PATH": f"{HOST}/bin:{environment['PATH']}",
     }
