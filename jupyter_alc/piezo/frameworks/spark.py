@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _GENERATIONS: Final = 50
 _CLOSED: Final = "SESSION_CLOSED"
+_DIRECT: Final = (("grpc.enable_http_proxy", 0),)  # the cluster is on this computer, whatever http_proxy says
 _JAVA_FOLDERS: Final = Path("/usr/lib/jvm")
 
 
@@ -148,7 +149,7 @@ def _asked(connect_url: str, session_id: str, deadline_seconds: float) -> str:
         user_context=proto.UserContext(user_id=_user()),
         spark_version=proto.AnalyzePlanRequest.SparkVersion(),
     )
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=_DIRECT) as channel:
         ask = channel.unary_unary(
             "/spark.connect.SparkConnectService/AnalyzePlan",
             request_serializer=proto.AnalyzePlanRequest.SerializeToString,
@@ -187,10 +188,13 @@ def _user() -> str:
 
 
 def _session(connect_url: str, session_id: str) -> Any:
-    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.sql.connect.client import DefaultChannelBuilder  # noqa: PLC0415
     from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+    from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
-    session = SparkSession.builder.remote(f"{connect_url};session_id={session_id};user_id={_user()}").create()
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as pyspark's own builder does, which takes no channel
+    url = f"{connect_url};session_id={session_id};user_id={_user()}"
+    session = SparkSession.builder.channelBuilder(DefaultChannelBuilder(url, list(_DIRECT))).create()
     # the server is on this computer: when it does not answer for 15 s it is gone, and minutes of retries help nobody
     session.client.set_retry_policies(
         [DefaultPolicy(max_retries=8, initial_backoff=100, backoff_multiplier=2, max_backoff=4000)]

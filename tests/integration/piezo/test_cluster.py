@@ -142,6 +142,13 @@ def test_a_wrong_or_missing_token_is_refused_at_once(connection: dict[str, str],
     assert time.monotonic() - began < 15
 
 
+def test_a_proxy_of_the_callers_environment_is_not_asked(connection: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody answers there
+    session = SparkFramework().connect(connection["connect_url"], name="behind-a-proxy", deadline_seconds=20)
+    assert session.range(7).count() == 7
+    session.stop()
+
+
 def test_a_port_where_nobody_answers_is_told_within_the_deadline():
     [port] = sockets.free_ports(1)
     with pytest.raises(Unavailable):
