@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,18 @@ def everywhere(ada: Person, sentence: str) -> None:
     assert problem["next_step"]
     for words in (shown(ada, "%dms status"), terminal(ada, "alc", "dms", "status")[1]):
         assert f"{sentence} {problem['next_step']}" in words
+
+
+def test_alc_up_begins_nothing_where_there_is_little_room(tmp_path):
+    mount(tmp_path, "4m")
+    try:
+        words = [sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(tmp_path)]
+        done = subprocess.run(words, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert f"free below {tmp_path}. Make at least 2 GB free, or choose another --state." in done.stdout
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 def test_a_hub_without_room_says_so_in_the_form_and_in_rest_and_starts_nothing(house):
