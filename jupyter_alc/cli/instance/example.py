@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from jupyter_alc.core.errors import BadFile
 from jupyter_alc.core.written import as_yaml
 from jupyter_alc.dms.catalogue import Catalogue, read_credentials
 
@@ -71,6 +72,19 @@ def catalogue_text(given: Path | None, example_url: str | None) -> str:
         known = {one["id"] for one in listed}
         listed += [one for one in datasets(example_url) if one["id"] not in known]
     return as_yaml({"datasets": listed})
+
+
+def check_credentials(catalogue: Path | None, credentials: Path | None) -> None:
+    """Refuse a dataset whose archive would ask for credentials that nobody wrote down. Raises `BadFile`."""
+    if catalogue is None:
+        return
+    known = {CREDENTIALS, *(read_credentials(credentials) if credentials is not None else ())}
+    for one in Catalogue.from_file(catalogue).all():
+        if one.credentials and one.credentials not in known:
+            raise BadFile(
+                f"{catalogue}: the dataset {one.id} names credentials {one.credentials[:60]!r}, which are not given.",
+                next_step="Write them into a file and give it with --credentials, or leave `credentials` out.",
+            )
 
 
 def credentials_text(given: Path | None, archive: dict[str, str]) -> str:

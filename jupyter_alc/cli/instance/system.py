@@ -130,6 +130,7 @@ class System:
         lease_seconds(os.environ)
         example.catalogue_text(self.wishes.catalogue, None)
         example.credentials_text(self.wishes.credentials, {})
+        example.check_credentials(self.wishes.catalogue, self.wishes.credentials)
         read_machine_types(self.wishes.machine_types or self.layout.hub_config / "machine-types.yaml")
 
     def _take_lock(self) -> None:

@@ -232,13 +232,16 @@ def test_a_catalogue_with_a_mistake_is_told_with_its_line_before_anything_starts
         (["--catalogue", "\x1b[31m{wrong}"], "\\x1b[31m"),
         (["--people", "\x1b[31m"], "'\\x1b[31m' cannot be the name"),
         (["--catalogue", "{wrong}/none.yaml"], "none.yaml: the file cannot be read"),
+        (["--catalogue", "{keyless}"], "the dataset one names credentials 'vault', which are not given. Write them"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line_before_anything_starts(tmp_path, words, told):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("x: y\n")
     wrong.chmod(0o600)
-    one = Up(tmp_path, *(word.format(wrong=wrong) for word in words))
+    keyless = tmp_path / "keyless.yaml"
+    keyless.write_text("datasets: [{id: one, title: One, adapter: webdav, url: 'http://a/b', credentials: vault}]")
+    one = Up(tmp_path, *(word.format(wrong=wrong, keyless=keyless) for word in words))
     assert one.process.wait(PATIENCE) == 1
     lines = [line for line in one.said().splitlines() if not line.startswith("MISSING  /dev/fuse")]
     assert len(lines) == 1, one.said()
