@@ -58,6 +58,16 @@ async def test_the_form_offers_data_and_machines_and_nothing_of_others(ada):
     assert "brahes-own" not in page
 
 
+async def test_the_hubs_own_pages_say_that_no_machine_runs(ada):
+    status, page = await ada.get("/hub/home")
+    assert status == 200
+    assert "None is running" in words(page)
+    assert "Start a machine" in words(page)
+    status, page = await ada.get("/user/ada/lab")
+    assert status == 424
+    assert "Your machine is not running" in words(page)
+
+
 async def test_a_start_tells_its_stages_and_leads_to_the_persons_own_server(hub, ada):
     status, _ = await ada.submit(machine_type="small", datasets=["sans-examples", "results"])
     assert status == 302
@@ -111,6 +121,12 @@ async def test_a_killed_hub_finds_a_running_server_again(hub, ada):
     assert status == 200
     (after,) = hub.rows()
     assert (after["pid"], after["state"]) == (before["pid"], "ready")
+
+
+async def test_the_hubs_own_page_says_that_a_machine_runs_and_stops_it(ada):
+    _, page = await ada.get("/hub/home")
+    assert "is running" in words(page)
+    assert 'data-url="/hub/api/users/ada/server"' in page
 
 
 async def test_stopping_gives_the_machine_back(hub, ada):
