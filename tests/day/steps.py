@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from day.browser import PATIENCE, Person, sit_down
 from day.report import require
 from jupyter_alc.example.archive import sans_folder
 from jupyter_alc.example.frame import touched
+from jupyter_alc.magics.shown import dataset_words, framework_words
+from jupyter_alc.magics.words import size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator
 
     from day.report import Report, Step
     from day.system import System
@@ -211,8 +214,20 @@ class Day:
         clusters = self.ada.get("jupyter-alc/v1/piezo/clusters")["clusters"]
         live = [one for one in clusters if one["state"] == "ready"]
         require(len(live) == 1, f"one cluster should be ready: {clusters}")
+        self._one_story(panel, live[0])
         told.figures["cluster"] = {key: live[0].get(key) for key in ("state", "version", "executors", "ready_seconds")}
         self._spark_ui(told, live[0]["id"])
+
+    def _one_story(self, panel: Locator, cluster: dict[str, Any]) -> None:
+        """What REST tells stands in the panel in the words of the magics."""
+        story = self.ada.get("jupyter-alc/v1/machine")
+        machine, state = story["machine"], story["allocation"]["state"]
+        told = {machine["title"]: f"{state}.* of {size(machine['memory_bytes'])}"}
+        told[cluster["name"]] = f"{framework_words(cluster)} · {cluster['state']}"
+        told |= {one["id"]: dataset_words(one) for one in self.ada.get("jupyter-alc/v1/data")["datasets"]}
+        for name, words in told.items():
+            item = panel.locator(".jp-AlcPanel-item", has=self.ada.page.get_by_role("heading", name=name, exact=True))
+            expect(item).to_contain_text(re.compile(words), timeout=PATIENCE)
 
     def _spark_ui(self, told: Step, cluster: str) -> None:
         """Open the jobs and executors pages; not one request may fail."""
