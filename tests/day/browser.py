@@ -153,6 +153,13 @@ class Person:
             self.page.click("li[data-id='jupyter-alc:panel']")
         panel.wait_for(state="visible", timeout=PATIENCE)
 
+    def leave(self) -> None:
+        """Stop the server on the Hub's page, wait until it has ended, and close the browser."""
+        self.open("/hub/home")
+        self.page.click("#stop", timeout=PATIENCE)
+        self.page.wait_for_selector("#start:text-is('Start a machine')", timeout=PATIENCE)
+        self.context.close()
+
     def wait_until_idle(self, seconds: float) -> None:
         """Wait until the open notebook's kernel has nothing left to do."""
         until = time.monotonic() + seconds

@@ -276,7 +276,7 @@ class Day:
         brahe.look("brahe")
         told.figures |= self._look_around(brahe)
         self._ask_for_hers(brahe)
-        brahe.context.close()
+        brahe.leave()
 
     def _look_around(self, brahe: Person) -> dict[str, Any]:
         hers = self.system.allocations("ada")[0]
