@@ -68,10 +68,13 @@ def test_the_hub_while_a_lab_runs(world, ada):
     assert ada.remembers()
 
 
+def ready_machines(world: World, kind: str) -> set[str]:
+    return {one["key"] for one in world.system.machines() if (one["state"], one["type"]) == ("ready", kind)}
+
+
 def test_vmm_and_the_agents_call_again(world, ada):
     machine = ada.machine["key"]
-    until(lambda: [one for one in world.system.machines() if one["state"] == "ready"], "no machine is warm")
-    warm = {one["key"] for one in world.system.machines() if one["state"] == "ready"}
+    warm = until(lambda: ready_machines(world, "small"), "no machine that brahe asks for is warm")
     vmm = world.program("vmm.service")
     kill(vmm)
     until(world.system.machines, "VMM did not come back")
@@ -202,12 +205,17 @@ def test_a_silent_archive_at_the_end_and_ctrl_c_twice(world, ada):
     world.wait_for_result("ada", "before-the-end.bin", checksum)
 
 
-def test_a_silent_archive_at_the_end_is_waited_for_only_so_long(world, ada):
-    """What cannot be sent is told in numbers, stays, and is sent by her next machine."""
+def start_again(world: World, ada: Person, setting: str) -> None:
+    """The system anew, with a setting of its operator's."""
     world.system.stop()
-    world.system.around = ("/usr/bin/env", "ALC_SEND_SECONDS=5", "ALC_PIEZO_LEASE_SECONDS=15")
+    world.system.around = ("/usr/bin/env", setting)
     world.system.start()
     ada.begin()
+
+
+def test_a_silent_archive_at_the_end_is_waited_for_only_so_long(world, ada):
+    """What cannot be sent is told in numbers, stays, and is sent by her next machine."""
+    start_again(world, ada, "ALC_SEND_SECONDS=5")
     ada.run("import os; os.listdir(os.path.expanduser('~/data/results'))")
     with world.silent_archive():
         checksum = ada.write("too-late.bin")
@@ -221,6 +229,7 @@ def test_a_silent_archive_at_the_end_is_waited_for_only_so_long(world, ada):
 @pytest.mark.spark
 def test_a_cluster_whose_server_hangs_ends_by_its_lease(world, ada):
     """The lease is the operator's: `alc up` hands it on to the machines."""
+    start_again(world, ada, "ALC_PIEZO_LEASE_SECONDS=15")
     ada.run("%load_ext jupyter_alc\n%piezo start")
     cluster = [pid for pid, said in programs(ada.machine["pid"]) if "java" in said or "piezo.supervisor" in said]
     assert cluster
