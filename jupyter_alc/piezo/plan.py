@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-MARK: Final = "ALC_CLUSTER"  # every process of a cluster carries it in its environment, with the cluster's id
+MARK: Final = "ALC_CLUSTER"  # every process of a cluster carries it in its environment, with the folder of its record
 TOKEN_VARIABLE: Final = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105  (the variable's name)
 
 # what processes of a cluster inherit from the user's server; no token of the Hub or of Jupyter is among it
@@ -124,13 +124,13 @@ class ClusterPlan:
     connect: ProcessPlan
 
 
-def standalone_spark(cluster_id: str, folder: Path, options: ClusterOptions, ground: Ground) -> ClusterPlan:
+def standalone_spark(folder: Path, options: ClusterOptions, ground: Ground) -> ClusterPlan:
     """Plan master, workers and Connect server of one cluster below `folder`, all on loopback."""
     ports, software, inherited = ground.ports, ground.software, ground.inherited
     conf, scratch, logs = folder / "conf", folder / "scratch", folder / "logs"
     environment = {
         **{name: inherited[name] for name in INHERITED if inherited.get(name)},
-        MARK: cluster_id,
+        MARK: str(folder),
         "SPARK_HOME": str(software.spark),
         "SPARK_CONF_DIR": str(conf),
         "SPARK_LOG_DIR": str(logs),

@@ -67,9 +67,9 @@ async def start_talking(
         os.close(errors)
 
 
-def marked(cluster_id: str) -> list[int]:
-    """Process ids of this user that carry the cluster's mark in their environment; zombies carry nothing."""
-    wanted = f"{MARK}={cluster_id}".encode()
+def marked(folder: Path) -> list[int]:
+    """Process ids of this user that carry the mark of the cluster in `folder`; zombies carry nothing."""
+    wanted = os.fsencode(f"{MARK}={folder}")
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -51,13 +51,13 @@ def _got(descriptor: int, until: float) -> bool:
             return True
 
 
-def clear(cluster_id: str, folder: Path) -> None:
+def clear(folder: Path) -> None:
     """End every process with the cluster's mark, look that none is left, remove secrets and scratch.
 
     Raises `Unavailable` when a process does not end; call again.
     """
     until = time.monotonic() + _KILL_SECONDS
-    while left := processes.marked(cluster_id):
+    while left := processes.marked(folder):
         processes.kill(left)
         if time.monotonic() > until:
             raise Unavailable(
@@ -104,7 +104,7 @@ def _finish(folder: Path, record: ClusterRecord, clock: Clock) -> ClusterRecord:
         record = record.moved(ClusterState.STOPPING, clock.now())
         note_record(folder, record)
     try:
-        clear(record.id, folder)
+        clear(folder)
     except Unavailable as problem:
         return record.waiting(problem.sentence)
     if record.state is ClusterState.ASKED:

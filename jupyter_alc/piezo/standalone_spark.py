@@ -61,7 +61,7 @@ class StandaloneSpark:
         """
         made = Secrets(rpc=secrets.token_hex(32), token=token)
         ground = Ground(self.ports, made, self._software, self._environment)
-        plan = standalone_spark(self._record.id, self._folder, ClusterOptions.from_json(self._record.options), ground)
+        plan = standalone_spark(self._folder, ClusterOptions.from_json(self._record.options), ground)
         _write(plan)
         waiting(waiting_words(master=False, workers=0, wanted=len(plan.workers), connect=False))
         await self._run(plan.master)
@@ -178,7 +178,7 @@ class StandaloneSpark:
             (sys.executable, "-m", "jupyter_alc.piezo.frameworks.spark"),
             {
                 **{name: self._environment[name] for name in INHERITED if name in self._environment},
-                MARK: self._record.id,
+                MARK: str(self._folder),
                 "PYTHONPATH": str(Path(jupyter_alc.__file__).parents[1]),
             },
             self._folder,

@@ -174,7 +174,7 @@ class Supervisor:
             try:
                 if self._spark is not None:
                     await self._spark.end()
-                await asyncio.to_thread(remains.clear, self._record.id, self._folder)
+                await asyncio.to_thread(remains.clear, self._folder)
             except Unavailable:
                 _log.exception("the end is tried again")
                 await asyncio.sleep(_LOOK_SECONDS)

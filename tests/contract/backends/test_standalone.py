@@ -27,27 +27,35 @@ class TestStandalone(BackendContract):
 
 
 @pytest.fixture(scope="module")
-def again(tmp_path_factory: pytest.TempPathFactory) -> Again:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
     ground = tmp_path_factory.mktemp("clusters")
-    places = Places(state=ground / "state", cache=ground / "cache", run=ground / "run")
-    return lambda: StandaloneBackend(places)
+    return Places(state=ground / "state", cache=ground / "cache", run=ground / "run")
 
 
 @pytest.fixture(scope="module")
-def backend(again: Again) -> Iterator[Backend]:
+def again(places: Places) -> Again:
+    return lambda: StandaloneBackend(places)
+
+
+def marked(places: Places, cluster_id: str) -> list[int]:
+    return processes.marked(places.state / "clusters" / cluster_id)
+
+
+@pytest.fixture(scope="module")
+def backend(again: Again, places: Places) -> Iterator[Backend]:
     made = again()
     yield made
     for each in run(made.clusters()):
         if each.state != "gone":
             run(made.stop(each.id))
             wait_for(made, each.id, ClusterState.GONE, seconds=60)
-    assert [pid for name in (TestStandalone.ID, TestStandalone.BRIEF) for pid in processes.marked(name)] == []
+    assert [pid for name in (TestStandalone.ID, TestStandalone.BRIEF) for pid in marked(places, name)] == []
 
 
 @pytest.fixture(scope="module")
-def harm() -> Harm:
+def harm(places: Places) -> Harm:
     def kill(cluster: Cluster) -> None:
-        drivers = [pid for pid in processes.marked(cluster.id) if b"SparkConnectServer" in cmdline(pid)]
+        drivers = [pid for pid in marked(places, cluster.id) if b"SparkConnectServer" in cmdline(pid)]
         assert len(drivers) == 1
         os.kill(drivers[0], signal.SIGKILL)
 

@@ -43,7 +43,7 @@ class Ground:
 
     def gone(self, cluster_id: str, seconds: float = 60) -> Cluster:
         found = wait_for(self.backend, cluster_id, ClusterState.GONE, seconds=seconds)
-        assert processes.marked(cluster_id) == []
+        assert processes.marked(self.folder(found)) == []
         return found
 
     def folder(self, cluster: Cluster) -> Path:

@@ -57,7 +57,7 @@ def ask(url: str) -> Any:
         return answer.read().decode()
 
 
-def test_a_python_function_runs_on_an_executor_with_this_python(spark: Any, cluster: Cluster):
+def test_a_python_function_runs_on_an_executor_with_this_python(ground: Ground, spark: Any, cluster: Cluster):
     def where(number):
         told = {name: os.environ.get(name) for name in ("ALC_CLUSTER", "ALC_DMS_SOCKET", "JUPYTERHUB_API_TOKEN")}
         return json.dumps({"number": number, "python": sys.executable, **told})
@@ -67,7 +67,7 @@ def test_a_python_function_runs_on_an_executor_with_this_python(spark: Any, clus
     rows = spark.range(0, 4, 1, 2).select(udf(where, "string")("id").alias("told")).collect()
     told = [json.loads(row.told) for row in rows]
     assert [each["number"] for each in told] == [0, 1, 2, 3]
-    assert {each["ALC_CLUSTER"] for each in told} == {cluster.id}
+    assert {each["ALC_CLUSTER"] for each in told} == {str(ground.folder(cluster))}
     assert {each["ALC_DMS_SOCKET"] for each in told} == {DMS_SOCKET}
     assert {each["JUPYTERHUB_API_TOKEN"] for each in told} == {None}
     assert {Path(each["python"]).resolve() for each in told} == {Path(sys.executable).resolve()}
@@ -155,8 +155,8 @@ def test_a_port_where_nobody_answers_is_told_within_the_deadline():
         SparkFramework().connect(f"sc://localhost:{port}/;token=x", name="x", deadline_seconds=5)
 
 
-def test_everything_listens_on_loopback_and_the_submission_port_is_closed(cluster: Cluster, spark: Any):
-    held = [row for row in sockets.held_by(processes.marked(cluster.id)) if row.listening]
+def test_everything_listens_on_loopback_and_the_submission_port_is_closed(ground: Ground, cluster: Cluster, spark: Any):
+    held = [row for row in sockets.held_by(processes.marked(ground.folder(cluster))) if row.listening]
     assert len(held) >= 5
     assert [row for row in held if not row.loopback] == []
     assert 6066 not in {row.port for row in held}
@@ -171,7 +171,7 @@ def test_the_connect_port_is_ours_on_both_loopback_addresses(connection: dict[st
 
 def test_no_secret_is_in_any_command_line(ground: Ground, cluster: Cluster, connection: dict[str, str], spark: Any):
     secrets = [token_of(connection).encode(), secret_of(ground.folder(cluster)).encode()]
-    pids = processes.marked(cluster.id)
+    pids = processes.marked(ground.folder(cluster))
     assert {"master", "worker", "connect", "executor"} <= {role(pid) for pid in pids}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -208,7 +208,7 @@ def test_the_folder_is_for_its_owner_alone(ground: Ground, cluster: Cluster):
 def test_a_submission_without_the_secret_is_refused(ground: Ground, cluster: Cluster, tmp_path: Path, spark: Any):
     master = next(
         word
-        for pid in processes.marked(cluster.id)
+        for pid in processes.marked(ground.folder(cluster))
         if role(pid) == "worker"
         for word in cmdline(pid)
         if word.startswith("spark://")
@@ -255,7 +255,7 @@ def cmdline(pid: int) -> list[str]:
 
 
 def applications(ground: Ground, cluster: Cluster) -> list[str]:
-    words = next(cmdline(pid) for pid in processes.marked(cluster.id) if role(pid) == "master")
+    words = next(cmdline(pid) for pid in processes.marked(ground.folder(cluster)) if role(pid) == "master")
     told = json.loads(ask(f"http://127.0.0.1:{words[words.index('--webui-port') + 1]}/json/"))
     return [each["id"] for each in told["activeapps"]]
 
@@ -265,9 +265,9 @@ def test_numbers_for_prometheus_have_names_that_do_not_change(connection: dict[s
     assert "executor_id" in ask(f"{connection['ui_url']}/metrics/executors/prometheus")
 
 
-def test_the_whole_cluster_fits_a_small_machine(cluster: Cluster, spark: Any):
+def test_the_whole_cluster_fits_a_small_machine(ground: Ground, cluster: Cluster, spark: Any):
     by_role: dict[str, float] = {}
-    for pid in processes.marked(cluster.id):
+    for pid in processes.marked(ground.folder(cluster)):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         pss = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
         by_role[role(pid)] = by_role.get(role(pid), 0) + pss / 1024
@@ -299,10 +299,13 @@ def test_another_users_process_is_refused_by_the_socket(cluster: Cluster):
 
 
 def test_a_worker_that_dies_is_started_again(ground: Ground, cluster: Cluster, spark: Any):
-    [worker] = [pid for pid in processes.marked(cluster.id) if role(pid) == "worker"]
+    [worker] = [pid for pid in processes.marked(ground.folder(cluster)) if role(pid) == "worker"]
     os.kill(worker, signal.SIGKILL)
     until = time.monotonic() + 60
-    while worker in (workers := [pid for pid in processes.marked(cluster.id) if role(pid) == "worker"]) or not workers:
+    while (
+        worker in (workers := [pid for pid in processes.marked(ground.folder(cluster)) if role(pid) == "worker"])
+        or not workers
+    ):
         assert time.monotonic() < until
         time.sleep(0.2)
     assert spark.range(0, 100, 1, 2).selectExpr("sum(id)").collect()[0][0] == 4950
@@ -313,11 +316,11 @@ def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_look_says_lost(
     ground = own_ground()
     cluster = ground.start("orphaned", cores_per_worker=1, memory_per_worker="512m")
     [supervisor] = [pid for pid in all_pids() if cmdline(pid)[-2:-1] == [str(ground.folder(cluster))]]
-    assert len(processes.marked(cluster.id)) >= 4
+    assert len(processes.marked(ground.folder(cluster))) >= 4
     os.kill(supervisor, signal.SIGKILL)
     until = time.monotonic() + 30
-    while processes.marked(cluster.id):  # nobody looks at the list: the operating system and Spark do this
-        assert time.monotonic() < until, [cmdline(pid)[:3] for pid in processes.marked(cluster.id)]
+    while processes.marked(ground.folder(cluster)):  # nobody looks at the list: the operating system and Spark do this
+        assert time.monotonic() < until, [cmdline(pid)[:3] for pid in processes.marked(ground.folder(cluster))]
         time.sleep(0.2)
     gone = find(ground.backend, cluster.id)
     assert (gone.state, gone.record.ending) == (ClusterState.GONE, "lost")

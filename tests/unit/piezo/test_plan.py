@@ -28,7 +28,7 @@ def plan(workers: int = 2) -> ClusterPlan:
     options = ClusterOptions(workers, 2, 768 * MEBIBYTE, "spark")
     software = Software(Path("/usr/bin/java"), Path("/env/pyspark"), Path("/env/bin/python"))
     ground = Ground(Ports(1001, 1002, 1003, 1004), Secrets("the-rpc-secret", "the-token"), software, SERVER)
-    return standalone_spark("c1", FOLDER, options, ground)
+    return standalone_spark(FOLDER, options, ground)
 
 
 def programs() -> list[ProcessPlan]:
@@ -55,7 +55,7 @@ def test_no_process_gets_a_token_of_the_hub_or_a_foreign_python_path():
     for program in programs():
         assert "hub-token" not in program.environment.values()
         assert "PYTHONPATH" not in program.environment
-        assert program.environment["ALC_CLUSTER"] == "c1"
+        assert program.environment["ALC_CLUSTER"] == str(FOLDER)
         assert program.environment["SPARK_CONF_DIR"] == str(FOLDER / "conf")
 
 
