@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from jupyter_alc.dms.engine.cache import Cache
     from jupyter_alc.dms.engine.disk import Disk
+    from jupyter_alc.dms.engine.fetches import Fetches
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.names import Names
-    from jupyter_alc.dms.engine.reading import Fetches
     from jupyter_alc.dms.engine.saveback import SaveBack
     from jupyter_alc.dms.engine.staged import StagedFile
     from jupyter_alc.dms.engine.staging import Staging

@@ -17,9 +17,9 @@ from jupyter_alc.dms.engine import status
 from jupyter_alc.dms.engine.cache import Cache
 from jupyter_alc.dms.engine.changes import Changes
 from jupyter_alc.dms.engine.disk import ROWS_ROOM, Disk
+from jupyter_alc.dms.engine.fetches import Fetches
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.dms.engine.names import Names, split
-from jupyter_alc.dms.engine.reading import Fetches
 from jupyter_alc.dms.engine.saveback import SaveBack
 from jupyter_alc.dms.engine.staging import Staging
 from jupyter_alc.dms.entry import Entry
