@@ -33,6 +33,7 @@ env-browser:
 
 env-test:
 	@.ci/debian base && { .ci/debian browser || echo "Without them the browser tests are skipped." >&2; }
+	@.ci/debian ceph || echo "Without them the tests on Ceph are skipped." >&2
 	@/usr/bin/python3 .ci/environment.py
 
 dev:  ## as env, and the host environment takes its code from this checkout

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jupyter_alc.dms.fuse.device import DEVICE, lacking
+from labs.ceph import Ceph
 
-TIERS = ("unit", "contract", "integration", "hub", "spark", "browser")  # a test belongs to the heaviest of its marks
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIERS = (
+    "unit",
+    "contract",
+    "integration",
+    "ceph",
+    "hub",
+    "spark",
+    "browser",
+)  # a test belongs to the heaviest of its marks
 
 
 def _missing(mark: str) -> str | None:
@@ -18,6 +31,8 @@ def _missing(mark: str) -> str | None:
         return "needs root: run the tests as root to see it"
     if mark == "fuse" and (lack := lacking()) is not None:
         return f"needs {DEVICE}, which {lack.found}: {lack.cure}"
+    if mark == "ceph":
+        return Ceph.lacking()
     if mark == "spark" and shutil.which("java") is None:
         return "needs Java: install openjdk-17-jre-headless"
     if mark == "browser" and shutil.which("chromium") is None:
@@ -36,3 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reason = _missing(mark)
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """One Ceph cluster for all tests that want it; each makes its own bucket."""
+    with Ceph(tmp_path_factory.mktemp("ceph") / "lab") as lab:
+        yield lab
