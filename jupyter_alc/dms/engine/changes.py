@@ -25,16 +25,15 @@ from jupyter_alc.dms.engine.disk import ROWS_ROOM
 from jupyter_alc.dms.engine.locks import PathLocks
 from jupyter_alc.dms.engine.names import split
 from jupyter_alc.dms.engine.opened import OpenFile
-from jupyter_alc.dms.engine.reading import ArchiveFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jupyter_alc.dms.engine.cache import Cache
     from jupyter_alc.dms.engine.disk import Disk
-    from jupyter_alc.dms.engine.fetches import Fetches
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.names import Names
+    from jupyter_alc.dms.engine.reading import Reading
     from jupyter_alc.dms.engine.saveback import SaveBack
     from jupyter_alc.dms.engine.staged import StagedFile
     from jupyter_alc.dms.engine.staging import Staging
@@ -56,10 +55,10 @@ class Changes:
         saveback: SaveBack,
         disk: Disk,
         cache: Cache,
-        fetches: Fetches,
+        reading: Reading,
     ) -> None:
         self._links, self._names, self._staging, self._saveback = links, names, staging, saveback
-        self._disk, self._cache, self._fetches = disk, cache, fetches
+        self._disk, self._cache, self._reading = disk, cache, reading
         self._locks = PathLocks()
         self._open: set[OpenFile] = set()
 
@@ -98,7 +97,7 @@ class Changes:
             base = entry.token if entry is not None else None
             file = await asyncio.to_thread(self._staging.create, key, inner, base)
             return self._hand(OpenFile(key, inner, write=True, file=file))
-        reader = ArchiveFile(self._links[key], inner, entry, self._cache, self._fetches)
+        reader = self._reading.open(self._links[key], inner, entry)
         return self._hand(OpenFile(key, inner, write=write, reader=reader))
 
     async def _cut(self, opened: OpenFile, file: StagedFile) -> None:

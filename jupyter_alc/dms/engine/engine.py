@@ -20,6 +20,7 @@ from jupyter_alc.dms.engine.disk import ROWS_ROOM, Disk
 from jupyter_alc.dms.engine.fetches import Fetches
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.dms.engine.names import Names, split
+from jupyter_alc.dms.engine.reading import Reading
 from jupyter_alc.dms.engine.saveback import SaveBack
 from jupyter_alc.dms.engine.staging import Staging
 from jupyter_alc.dms.entry import Entry
@@ -47,7 +48,7 @@ class Tuning:
     quota_bytes: int = DEFAULT_QUOTA_BYTES
     deadline_seconds: float = 15.0
     settle_seconds: float = 1.0
-    keep_free_bytes: int = 64 * 1024 * 1024
+    keep_free_bytes: int | None = None  # a twentieth of the disk, at most 1 GiB
 
 
 class DmsEngine:
@@ -114,7 +115,7 @@ class DmsEngine:
             saveback=self._saveback,
             disk=self._disk,
             cache=self._cache,
-            fetches=self._fetches,
+            reading=Reading(self._cache, self._fetches, tuning.quota_bytes),
         )
 
     async def stop(self) -> None:
@@ -183,7 +184,6 @@ class DmsEngine:
         opened = cast("OpenFile", handle)
         got = opened.cached(start, stop)
         if got is not None:
-            opened.note(start, stop)
             return got
         try:
             return await opened.read(start, stop)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, ReadOnly
 from jupyter_alc.dms.adapters.interface import Adapter, AnsweredBadly, Folders, Uploads
+from jupyter_alc.dms.engine.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from jupyter_alc.core.clock import Clock
     from jupyter_alc.core.dataset import MountedDataset
+    from jupyter_alc.dms.adapters.interface import Bytes
 
 T = TypeVar("T")
 REST_SECONDS: Final = 2.0
@@ -34,6 +36,8 @@ class Link:
         self.dataset, self.adapter = dataset, adapter
         self._clock, self.deadline_seconds, self._changed = clock, deadline_seconds, changed
         self._slots = asyncio.Semaphore(adapter.capabilities.parallel)
+        self.line = Line(parallel=adapter.capabilities.parallel)
+        self._reading = 0
         self._rests_until = 0.0
         self.problem: AlcError | None = None
         self.requests = 0
@@ -110,10 +114,22 @@ class Link:
         self.requests += 1
         return await call()
 
-    async def read(self, path: str, start: int, stop: int, token: str) -> bytes:
-        """One ranged read, its bytes counted as moved."""
-        got = await self.ask(lambda: self.adapter.read_range(path, start, stop, token))
+    async def read(self, path: str, start: int, stop: int, token: str) -> Bytes:
+        """One ranged read, its bytes counted as moved, its time as a sample of the line."""
+        got = await self.ask(lambda: self._timed(path, start, stop, token))
         self.moved_bytes += len(got)
+        return got
+
+    async def _timed(self, path: str, start: int, stop: int, token: str) -> Bytes:
+        begun = self._clock.monotonic()
+        self._reading += 1
+        beside = self._reading
+        try:
+            got = await self.adapter.read_range(path, start, stop, token)
+            beside += self._reading
+        finally:
+            self._reading -= 1
+        self.line = self.line.seen(len(got), self._clock.monotonic() - begun, beside / 2)
         return got
 
     def uploads(self) -> Uploads:

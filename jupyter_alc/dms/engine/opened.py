@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_alc.dms.engine.planner import Extent
-
 if TYPE_CHECKING:
     from jupyter_alc.dms.engine.reading import ArchiveFile
     from jupyter_alc.dms.engine.staged import StagedFile
@@ -69,11 +67,6 @@ class OpenFile:
         if file is not None:
             return file.read(start, stop)
         return reader.cached(start, stop) if reader is not None else None
-
-    def note(self, start: int, stop: int) -> None:
-        """Let the planner know of a read that was a hit."""
-        if self.reader is not None and start < stop:
-            self.reader.note(Extent(start, stop))
 
     async def read(self, start: int, stop: int) -> bytes:
         """The bytes, from wherever they must come."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-BLOCK: Final = 64 * 1024
-SMALL_FILE: Final = 256 * 1024
-FIRST_TOUCH: Final = 128 * 1024  # a header and an index; twice this cost a detector frame more than its gaps
-STREAM_AFTER: Final = 512 * 1024
-MOST_AHEAD: Final = 8 * 1024 * 1024
-ONE_REQUEST: Final = 2 * 1024 * 1024
-STILL_FORWARD: Final = 128 * 1024
+KIB: Final = 1024
+BLOCK: Final = 64 * KIB
+SMALL_FILE: Final = 256 * KIB
+FIRST_TOUCH: Final = 128 * KIB  # a header and an index; twice this cost a detector frame more than its gaps
+STREAM_AFTER: Final = 512 * KIB
+FIRST_WINDOW: Final = 1024 * KIB
+MOST_AHEAD: Final = 64 * 1024 * KIB
+ONE_REQUEST: Final = 4 * 1024 * KIB
+STILL_FORWARD: Final = 128 * KIB
+STILL_BACK: Final = 1024 * KIB
+_JOINED: Final = 256 * KIB
+_NEVER: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +50,100 @@ def block_extent(number: int, size: int) -> Extent:
     return Extent(number * BLOCK, min((number + 1) * BLOCK, size))
 
 
-@dataclass(slots=True)
+def first_touch(wanted: Extent, size: int) -> Extent:
+    """What the first read of a file is worth: some more at its start, all of a small one, else only what it wants."""
+    if size <= SMALL_FILE:
+        return Extent(0, size)
+    return Extent(wanted.start, min(size, max(wanted.stop, FIRST_TOUCH))) if wanted.start == 0 else wanted
+
+
 class Pattern:
-    """How one handle has read so far: where its present run began, and how far reads or fetches reached."""
+    """How one handle reads a file of `size` bytes: whether that is a stream, and how far ahead of it to fetch (R8).
 
-    began: int = 0
-    reached: int = 0
-    touched: bool = False
-
-    def ahead(self, wanted: Extent) -> int:
-        """Note a read, and say how many bytes from its start are worth having."""
-        first, self.touched = not self.touched, True
-        if not self.began <= wanted.start <= self.reached + STILL_FORWARD:
-            self.began = self.reached = wanted.start
-        run = wanted.stop - self.began
-        more = FIRST_TOUCH if first and wanted.start == 0 else min(run, MOST_AHEAD) if run >= STREAM_AFTER else 0
-        self.reached = max(self.reached, wanted.stop, wanted.start + more)
-        return more
-
-
-def plan(wanted: Extent, size: int, ahead: int, have: Callable[[int], bool]) -> list[Extent]:
-    """The extents to fetch so that `wanted` is here: whole blocks that `have` denies, each at most one request.
-
-    A small file comes whole. Extents are disjoint and in order; those with wanted bytes do not grow beyond what the
-    reader waits for and `ahead`.
+    `note` may be called by any thread and costs little: it compares. Two threads at once can at worst make a stream
+    look like a jump.
     """
-    if wanted.size == 0:
-        return []
-    stop = min(size, max(wanted.stop, wanted.start + ahead))
-    goal = Extent(0, size) if size <= SMALL_FILE else Extent(wanted.start, stop)
-    missing = [number for number in blocks_of(goal) if not have(number)]
-    return [Extent(run[0] * BLOCK, min((run[-1] + 1) * BLOCK, size)) for run in _runs(missing, ONE_REQUEST // BLOCK)]
+
+    __slots__ = ("_at", "_began", "_filled", "_size", "_wake", "window")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._began = self._at = self._filled = self.window = 0
+        self._wake = STREAM_AFTER
+
+    def note(self, start: int, stop: int) -> bool:
+        """Count a read, hit or miss; True when the window wants `fill`, once for each time it does."""
+        at = self._at
+        if start > max(at + STILL_FORWARD, self._filled) or start < self._began or start < at - STILL_BACK:
+            self._began = start
+            self._at = stop
+            self.window = self._filled = 0
+            self._wake = start + STREAM_AFTER if start + STREAM_AFTER > stop else stop + 1
+            return False
+        if stop > at:
+            self._at = stop
+            if stop >= self._wake:
+                self._wake = _NEVER
+                return True
+        return False
+
+    def fill(self, most: int) -> Extent:
+        """The bytes to have next, at most `most` beyond the last read; empty where there is nothing to do.
+
+        While a stream is short it looks a quarter of its length ahead, since it may be a frame and end; after 4 MiB
+        it is believed, and looks twice as far with each fill.
+        """
+        at = self._at
+        wish = 2 * self.window if self.window >= FIRST_WINDOW else min((at - self._began) // 4, FIRST_WINDOW)
+        window = min(wish, most, MOST_AHEAD) // BLOCK * BLOCK
+        start = min(max(self._filled, at), self._size)
+        stop = max(start, min(self._size, -(-(at + window) // BLOCK) * BLOCK))
+        if stop == self._size or window == 0:
+            self._wake = _NEVER if stop == self._size else at + FIRST_WINDOW
+        else:
+            self._wake = stop - window // 2
+        self.window, self._filled = window, stop
+        return Extent(start, stop)
+
+
+def plan(
+    wanted: Iterable[Extent],
+    size: int,
+    here: Callable[[int], bool],
+    coming: Callable[[int], bool],
+    *,
+    hole: int = 0,
+    longest: int = ONE_REQUEST,
+) -> list[Extent]:
+    """The requests that bring `wanted` of a file of `size` bytes: whole blocks that are neither `here` nor `coming`.
+
+    Disjoint, in order, inside the file, none longer than `longest` (a block at least). Two are joined where what is
+    here, or not wanted, between them is at most `hole` bytes (R9), the smallest holes first; all joined holes together
+    are at most 256 KiB or an eighth of what is missing. What is coming is never asked for again (R3).
+    """
+    numbers = sorted({number for extent in wanted for number in blocks_of(_within(extent, size))})
+    missing = [number for number in numbers if not here(number) and not coming(number)]
+    joined = _join(missing, hole, coming) if hole >= BLOCK else missing
+    most = max(longest // BLOCK, 1)
+    return [Extent(run[0] * BLOCK, min((run[-1] + 1) * BLOCK, size)) for run in _runs(joined, most)]
+
+
+def _within(extent: Extent, size: int) -> Extent:
+    return Extent(min(extent.start, size), min(extent.stop, size))
+
+
+def _join(missing: list[int], hole: int, coming: Callable[[int], bool]) -> list[int]:
+    """`missing` with the holes that are cheaper than a request."""
+    between = [range(left + 1, right) for left, right in pairwise(missing) if right > left + 1]
+    budget = max(_JOINED, len(missing) * BLOCK // 8)
+    taken: list[int] = []
+    for gap in sorted(between, key=len):
+        if len(gap) * BLOCK > min(hole, budget):
+            break
+        if not any(coming(number) for number in gap):
+            taken.extend(gap)
+            budget -= len(gap) * BLOCK
+    return sorted([*missing, *taken])
 
 
 def _runs(numbers: Iterable[int], longest: int) -> Iterator[list[int]]:

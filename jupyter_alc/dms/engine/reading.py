@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import ArchiveUnreachable
-from jupyter_alc.dms.engine.planner import Extent, Pattern, blocks_of, plan
+from jupyter_alc.dms.engine.planner import BLOCK, ONE_REQUEST, SMALL_FILE, Extent, Pattern, blocks_of, first_touch, plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jupyter_alc.dms.engine.cache import Cache, CachedVersion
     from jupyter_alc.dms.engine.fetches import Fetches
     from jupyter_alc.dms.engine.link import Link
@@ -17,17 +20,32 @@ if TYPE_CHECKING:
 _TRIES: Final = 3
 
 
+class Reading:
+    """What all files are read through: the cache, what is on its way to it, and how much it may hold."""
+
+    def __init__(self, cache: Cache, fetches: Fetches, quota_bytes: int) -> None:
+        self.cache, self.fetches, self.quota_bytes = cache, fetches, quota_bytes
+
+    def open(self, link: Link, path: str, entry: Entry) -> ArchiveFile:
+        """One version, opened; close it once."""
+        return ArchiveFile(self, link, path, entry)
+
+
 class ArchiveFile:
     """One version, as a handle reads it. `cached` is for every thread, the rest for the engine's loop."""
 
-    def __init__(self, link: Link, path: str, entry: Entry, cache: Cache, fetches: Fetches) -> None:
+    def __init__(self, reading: Reading, link: Link, path: str, entry: Entry) -> None:
         self.path, self.entry = path, entry
-        self._link, self._cache, self._fetches = link, cache, fetches
-        self._pattern = Pattern()
-        self._version = _open_or_pass(cache, link, path, entry)
+        self._reading, self._link = reading, link
+        self._loop = asyncio.get_running_loop()
+        self._pattern = Pattern(entry.size)
+        self._touched = False
+        self._wants: list[Extent] = []
+        self._planned: asyncio.Future[set[int]] | None = None
+        self._version = _open_or_pass(reading.cache, link, path, entry)
 
     def cached(self, start: int, stop: int) -> bytes | None:
-        """The bytes if they are here and verified."""
+        """The bytes if they are here and verified; one that brings a stream on has its window filled meanwhile."""
         stop = min(stop, self.entry.size)
         if start >= stop:
             return b""
@@ -35,6 +53,9 @@ class ArchiveFile:
         got = version.file.read(start, stop) if version is not None else None
         if got is not None:
             self._link.need(len(got))
+            if self._pattern.note(start, stop):
+                with suppress(RuntimeError):  # the loop has ended
+                    self._loop.call_soon_threadsafe(self._fill)
         return got
 
     async def read(self, start: int, stop: int) -> bytes:
@@ -43,57 +64,91 @@ class ArchiveFile:
         if start >= stop:
             return b""
         wanted = Extent(start, stop)
-        ahead = self._pattern.ahead(wanted)
-        got = await self._through_cache(wanted, ahead) if self._version is not None else None
+        got = await self._through_cache(wanted) if self._version is not None else None
         if got is None:
             got = await self._link.read(self.path, start, stop, self.entry.token)
         self._link.need(len(got))
         return got
 
-    def note(self, hit: Extent) -> None:
-        """Let a hit count for the pattern of reading."""
-        self._pattern.ahead(hit)
-
     def close(self) -> None:
         """Let the version go."""
         if self._version is not None:
-            self._cache.close(self._version)
+            self._reading.cache.close(self._version)
             self._version = None
 
-    async def _through_cache(self, wanted: Extent, ahead: int) -> bytes | None:
+    def _fill(self) -> None:
+        """Begin to fetch what the window lacks (R8); what finds no room is not fetched ahead."""
+        version = self._version
+        if version is not None:
+            self._start(version, [self._window()])
+
+    def _window(self) -> Extent:
+        return self._pattern.fill(min(int(self._link.line.bytes_per_second), self._reading.quota_bytes // 4))
+
+    async def _through_cache(self, wanted: Extent) -> bytes | None:
         version = self._version
         assert version is not None
-        self._cache.touch(version)
+        if len(blocks_of(wanted)) * BLOCK > self._reading.quota_bytes:
+            return None
+        cache = self._reading.cache
+        cache.touch(version)
         version.users += 1
         try:
+            goal = [self._first(wanted)]
+            if self._pattern.note(wanted.start, wanted.stop):
+                goal.append(self._window())
             for _ in range(_TRIES):
                 got = version.file.read(wanted.start, wanted.stop)
                 if got is not None:
                     return got
-                if not await self._bring(version, wanted, ahead):
+                if not await self._bring(version, wanted, goal):
                     return None
             return version.file.read(wanted.start, wanted.stop)
         finally:
-            self._cache.close(version)
+            cache.close(version)
 
-    async def _bring(self, version: CachedVersion, wanted: Extent, ahead: int) -> bool:
-        self._cache.recount(version)
+    def _first(self, wanted: Extent) -> Extent:
+        first, self._touched = not self._touched, True
+        return first_touch(wanted, self.entry.size) if first or self.entry.size <= SMALL_FILE else wanted
 
-        def have(number: int) -> bool:
-            return version.file.has(number) or self._fetches.going(version, number) is not None
-
+    async def _bring(self, version: CachedVersion, wanted: Extent, goal: list[Extent]) -> bool:
+        """Wait for the fetches that bring `wanted`, begun with the rest of `goal`; False when there is no room."""
         needed = set(blocks_of(wanted))
-        for extent in plan(wanted, self.entry.size, ahead, have):
-            started = self._fetches.start(self._link, self.path, self.entry.token, version, extent)
-            if not started and needed & set(blocks_of(extent)):
-                return False
-        waits = {task for number in needed if (task := self._fetches.going(version, number)) is not None}
+        if needed & await self._together(version, goal):
+            return False
+        going = self._reading.fetches.going
+        waits = {task for number in needed if (task := going(version, number)) is not None}
         if not waits:
             return True
         done, late = await asyncio.wait(waits, timeout=self._link.deadline_seconds * 2)
         if late:
             raise ArchiveUnreachable("The archive does not answer in time.", next_step="Try again in a moment.")
         return all(task.result() for task in done)
+
+    async def _together(self, version: CachedVersion, goal: Iterable[Extent]) -> set[int]:
+        """Begin what is wanted at this moment by whomever, as one plan (R9); the blocks that found no room."""
+        self._wants.extend(goal)
+        if self._planned is None:
+            self._planned = self._loop.create_future()
+            self._loop.call_soon(self._begin_all, version, self._planned)
+        return await asyncio.shield(self._planned)
+
+    def _begin_all(self, version: CachedVersion, planned: asyncio.Future[set[int]]) -> None:
+        wants, self._wants, self._planned = self._wants, [], None
+        planned.set_result(self._start(version, wants))
+
+    def _start(self, version: CachedVersion, wants: list[Extent]) -> set[int]:
+        """Begin the requests that bring `wants`; the blocks that found no room."""
+        fetches, refused = self._reading.fetches, set[int]()
+
+        def coming(number: int) -> bool:
+            return fetches.going(version, number) is not None
+
+        hole, longest = self._link.line.hole, min(ONE_REQUEST, self._reading.quota_bytes)
+        for extent in plan(wants, self.entry.size, version.file.has, coming, hole=hole, longest=longest):
+            if not fetches.start(self._link, self.path, self.entry.token, version, extent):
+                refused.update(blocks_of(extent))
+        return refused
 
 
 def _open_or_pass(cache: Cache, link: Link, path: str, entry: Entry) -> CachedVersion | None:

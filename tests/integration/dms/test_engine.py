@@ -134,7 +134,7 @@ async def test_a_stream_moves_every_byte_once_in_few_requests(engine, archive):
     await engine.close(handle)
     assert b"".join(got) == expected
     gets = [one for one in since(archive, before) if one["method"] == "GET"]
-    assert len(gets) < 25
+    assert len(gets) < 32  # while it is young it asks often, for little
     status = next(one for one in engine.status() if one.id == "sans-examples")
     assert status.moved_bytes == status.needed_bytes == status.cached_bytes == len(expected)
 
