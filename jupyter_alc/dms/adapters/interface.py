@@ -7,7 +7,7 @@ could not be asked. The caller sets deadlines around calls, and closes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -25,13 +25,15 @@ class AnsweredBadly(ArchiveUnreachable):
     """The archive is there, but failed at this one request; nothing follows for other files."""
 
 
+Bytes = bytes | bytearray | memoryview
+"""Bytes that an adapter read, in whatever it has them; the caller's from then on, so that nobody copies."""
 Sent = Callable[[int], None]
 """Called with the bytes of an upload sent so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this archive can: `ranges` is full (any range) or none (whole files only).
+    """What this archive can: `ranges` is full (any range), tail (from any byte to the end) or none (whole files only).
 
     `guarantee` says in words what it cannot promise for writes; "" when compare-and-replace is one step.
     `parallel` requests at once are welcome; the characters `forbidden` may not be in new names.
@@ -60,12 +62,33 @@ class Adapter(Protocol):
         """Everything in a folder with attributes, uploads on their way left out; never one request per entry."""
         ...
 
-    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
+    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> Bytes:
         """Exactly the bytes `start`..`stop` of the version `if_token`; another version there is `VersionChanged`."""
         ...
 
     async def close(self) -> None:
         """Give back connections."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """Read on and on."""
+
+    def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
+        """The bytes from `start` to the end of the version `if_token`, in pieces as they come; `aclose` hangs up.
+
+        What breaks off is `ArchiveUnreachable`, another version `VersionChanged`, before a wrong byte is handed over.
+        """
+        ...
+
+
+@runtime_checkable
+class Pages(Protocol):
+    """List by pages."""
+
+    def listing_pages(self, path: str) -> AsyncIterator[list[Entry]]:
+        """What `listing` tells, page by page as the archive tells it; `FileNotThere` comes before the first."""
         ...
 
 

@@ -10,7 +10,9 @@ from jupyter_alc.dms.adapters.interface import HIDDEN, AnsweredBadly
 if TYPE_CHECKING:
     from jupyter_alc.core.errors import AlcError
 
-_AWAY: Final = frozenset({429, 502, 503, 504})
+BUSY: Final = frozenset({429, 503})
+"""The archive is there and asks to be asked again."""
+_AWAY: Final = frozenset({502, 503, 504})
 
 
 def error_of(status: int, verb: str, path: str) -> AlcError:
@@ -30,8 +32,15 @@ def error_of(status: int, verb: str, path: str) -> AlcError:
         return Denied(f"The archive does not allow this with {where}.", next_step="Ask its owner for the right to.")
     if status in {413, 507}:
         return archive_is_full()
+    if status == 429:
+        return busy()
     kind = ArchiveUnreachable if status in _AWAY else AnsweredBadly
     return kind(f"The archive answered with HTTP {status}.", next_step="Try again in a moment.")
+
+
+def busy() -> AnsweredBadly:
+    """What every adapter says of an archive that is there and has too much to do."""
+    return AnsweredBadly("The archive has too much to do.", next_step="Try again in a moment.")
 
 
 def archive_is_full() -> NoSpace:

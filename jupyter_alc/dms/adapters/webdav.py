@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import re
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-import aiohttp
 from yarl import URL
 
 from jupyter_alc.core.errors import (
@@ -20,18 +17,24 @@ from jupyter_alc.core.errors import (
     NotFolder,
     VersionChanged,
 )
-from jupyter_alc.dms.adapters import propfind
+from jupyter_alc.dms.adapters import propfind, versions
+from jupyter_alc.dms.adapters.answers import NotAnAnswer
+from jupyter_alc.dms.adapters.asking import Asking
 from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities, Sent, hidden_path
+from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
 from jupyter_alc.dms.adapters.statuses import error_of
+from jupyter_alc.dms.adapters.versions import changed
 from jupyter_alc.dms.entry import Entry
-from jupyter_alc.dms.tokens import bare, same_version
+from jupyter_alc.dms.tokens import same_version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    import aiohttp
+
 _PIECE: Final = 256 * 1024
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _CHECK_THEN_MOVE: Final = (
     "This archive compares and replaces in two steps: two writers within the same moment may overwrite each other."
 )
@@ -45,8 +48,7 @@ class WebdavAdapter:
         self._base = URL(url.rstrip("/"), encoded=True)
         if self._base.scheme not in {"http", "https"} or not self._base.host:
             raise BadInput(f"{url!r} is not a WebDAV address.", next_step="Write http://host:port/folder.", field="url")
-        self._headers = {"Accept-Encoding": "identity", **_authorization(credentials)}
-        self._session: aiohttp.ClientSession | None = None
+        self._asking = Asking(authorization(credentials))
         self._weak = False
 
     @property
@@ -56,9 +58,7 @@ class WebdavAdapter:
 
     async def close(self) -> None:
         """Give back connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._asking.close()
 
     async def info(self, path: str) -> Entry:
         """One PROPFIND of depth 0."""
@@ -75,21 +75,18 @@ class WebdavAdapter:
         inside = [one for one in found if one.path.rpartition("/")[0] == itself and one is not own]
         return [self._entry(one, now) for one in inside if not one.path.rpartition("/")[2].startswith(HIDDEN)]
 
-    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
+    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
         """One GET of `bytes=start-(stop-1)`, with If-Match and a look at the ETag that came back."""
         if start >= stop:
-            return b""
-        etag = bare(if_token)
-        headers = {"Range": f"bytes={start}-{stop - 1}"}
-        if etag and not etag.startswith(("W/", propfind.MADE)):  # a server without ETags would refuse any
-            headers["If-Match"] = etag
-        async with self._ask("GET", path, headers=headers, fine={200, 206}) as answer:
-            if not self._same(answer, etag):
-                answer.close()
-                raise _changed(path)
-            if answer.status == 206:
-                return await _partial(answer, path, start, stop)
-            return await _from_whole(answer, path, start, stop)
+            return bytearray()
+        async with self._ask("GET", path, headers=range_headers(start, stop, if_token), fine=FINE) as answer:
+            return await taken(answer, path, start, stop, if_token)
+
+    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
+        """One GET of `bytes=start-`, its body as it comes."""
+        async with self._ask("GET", path, headers=range_headers(start, None, if_token), fine=FINE) as answer:
+            async for piece in pieces(answer, path, start, if_token):
+                yield piece
 
     async def upload(self, path: str, source: Path, upload_id: str, sent: Sent) -> str:
         """PUT under a hidden name in the same folder."""
@@ -109,7 +106,7 @@ class WebdavAdapter:
             async with self._ask("MOVE", hidden_path(path, upload_id), headers=headers, fine={201, 204}):
                 pass
         except VersionChanged as error:
-            raise _changed(path) from error
+            raise changed(path) from error
         return await self.info(path)
 
     async def discard(self, path: str, upload_id: str) -> None:
@@ -153,7 +150,7 @@ class WebdavAdapter:
         except FileNotThere:
             return  # removed meanwhile: nothing of anybody's is overwritten
         if now.is_folder or not same_version(now.token, base):
-            raise _changed(path)
+            raise changed(path)
 
     async def _propfind(self, path: str, *, depth: int, folder: bool = False) -> tuple[list[propfind.Found], float]:
         headers = {"Depth": str(depth), "Content-Type": "application/xml"}
@@ -161,10 +158,10 @@ class WebdavAdapter:
             "PROPFIND", path, headers=headers, data=propfind.REQUEST, folder=folder, fine={207}
         ) as answer:
             text = await answer.read()
-            now = propfind.server_time(answer.headers.get("Date"))
+            now = versions.server_time(answer.headers.get("Date"))
         try:
             return propfind.parse(text), now
-        except propfind.NotAnAnswer as error:
+        except NotAnAnswer as error:
             raise ArchiveUnreachable(
                 "The archive's answer is not WebDAV.", next_step="Check the dataset's url in the catalogue."
             ) from error
@@ -173,16 +170,9 @@ class WebdavAdapter:
         name = found.path.rpartition("/")[2]
         if found.folder:
             return Entry(name, "directory", 0, found.modified, found.etag or '"folder"')
-        self._weak = self._weak or propfind.is_weak(found.etag, found.modified)
-        token = propfind.token_of(found.etag, found.modified, found.size, now)
+        self._weak = self._weak or versions.is_weak(found.etag, found.modified)
+        token = versions.token_of(found.etag, found.modified, found.size, now)
         return Entry(name, "file", found.size, found.modified, token)
-
-    @staticmethod
-    def _same(answer: aiohttp.ClientResponse, etag: str) -> bool:
-        if not etag.startswith(propfind.MADE):
-            return answer.headers.get("ETag") == etag
-        modified = propfind.server_time(answer.headers["Last-Modified"]) if "Last-Modified" in answer.headers else 0.0
-        return etag.startswith(f"{propfind.MADE}{int(modified)}-")
 
     def _url(self, path: str, *, folder: bool = False) -> URL:
         try:
@@ -194,31 +184,14 @@ class WebdavAdapter:
         text = f"{self._base}/{tail}" if tail else str(self._base)
         return URL(f"{text}/" if folder or not tail else text, encoded=True)
 
-    @asynccontextmanager
-    async def _ask(
-        self, verb: str, path: str, *, fine: set[int], folder: bool = False, **more: Any
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request; whatever is not `fine` becomes one of our errors, here and nowhere else."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=32)
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-            self._session = aiohttp.ClientSession(headers=self._headers, connector=connector, timeout=timeout)
-        try:
-            async with self._session.request(
-                verb, self._url(path, folder=folder), allow_redirects=False, **more
-            ) as answer:
-                if answer.status not in fine:
-                    raise error_of(answer.status, verb, path)
-                yield answer
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            if isinstance(error, ArchiveUnreachable):
-                raise
-            raise ArchiveUnreachable(
-                "The archive does not answer.", next_step="Nothing is lost; try again when it is back."
-            ) from error
+    def _ask(
+        self, verb: str, path: str, *, fine: Collection[int], folder: bool = False, **more: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._asking.ask(verb, self._url(path, folder=folder), path, fine=fine, **more)
 
 
-def _authorization(credentials: Mapping[str, str]) -> dict[str, str]:
+def authorization(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The header for a bearer `token`, or for `username` and `password`; none for neither."""
     if "token" in credentials:
         return {"Authorization": f"Bearer {credentials['token']}"}
     if "username" in credentials:
@@ -227,44 +200,8 @@ def _authorization(credentials: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def _changed(path: str) -> VersionChanged:
-    return VersionChanged(f"{path} changed in the archive.", next_step="Open it again to see the new version.")
-
-
 def _absent(path: str) -> Entry:
     raise FileNotThere(f"{path} is not in the archive.", next_step="List its folder to see what is.")
-
-
-async def _partial(answer: aiohttp.ClientResponse, path: str, start: int, stop: int) -> bytes:
-    told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if told is None or int(told[1]) != start or int(told[2]) != stop - 1:
-        answer.close()
-        raise _changed(path)
-    return _whole_or_not(await answer.read(), stop - start)
-
-
-async def _from_whole(answer: aiohttp.ClientResponse, path: str, start: int, stop: int) -> bytes:
-    """A server without ranges sends everything from byte 0: take what is wanted, then hang up."""
-    length = answer.content_length
-    if length is not None and length < stop:
-        answer.close()
-        raise _changed(path)
-    wanted, position = bytearray(), 0
-    while position < stop:
-        piece = await answer.content.read(min(_PIECE, stop - position))
-        if not piece:
-            break
-        wanted += piece[max(0, start - position) :]
-        position += len(piece)
-    if length is None or length > stop:
-        answer.close()
-    return _whole_or_not(bytes(wanted), stop - start)
-
-
-def _whole_or_not(got: bytes, wanted: int) -> bytes:
-    if len(got) != wanted:
-        raise ArchiveUnreachable("The archive broke off in the middle of a file.", next_step="Try again.")
-    return got
 
 
 async def _pieces(source: Path, sent: Sent) -> AsyncIterator[bytes]:

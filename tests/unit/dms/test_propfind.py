@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_alc.dms.adapters.propfind import NotAnAnswer, is_weak, parse, token_of
+from jupyter_alc.dms.adapters.answers import NotAnAnswer
+from jupyter_alc.dms.adapters.propfind import parse
+from jupyter_alc.dms.adapters.versions import is_weak, token_of
 from jupyter_alc.dms.tokens import bare, is_unsettled, same_version, unsettled
 
 pytestmark = pytest.mark.unit

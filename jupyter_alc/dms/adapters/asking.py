@@ -1,0 +1,89 @@
+"""One HTTP session to an archive: who is busy is asked again, and what breaks on the way becomes one of our errors."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from jupyter_alc.core.errors import ArchiveUnreachable
+from jupyter_alc.dms.adapters.statuses import BUSY, error_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping
+
+    from yarl import URL
+
+_WAITS: Final = (0.1, 0.3, 0.9)
+_LONGEST_WAIT: Final = 5.0
+_READS: Final = frozenset({"GET", "HEAD", "PROPFIND"})
+_BUFFER: Final = 1 << 20
+
+
+class Asking:
+    """Connections to one archive, opened at the first question; `headers` go along with each.
+
+    Bodies come as they are stored, never unpacked, since ranges count stored bytes.
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        self._headers = {"Accept-Encoding": "identity", **(headers or {})}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Give back connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @asynccontextmanager
+    async def ask(
+        self, verb: str, url: URL, path: str, *, fine: Collection[int], **more: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request; a status that is not `fine` is an error about `path`."""
+        async with self.sent(verb, url, **more) as answer:
+            if answer.status not in fine:
+                raise error_of(answer.status, verb, path)
+            yield answer
+
+    @asynccontextmanager
+    async def sent(
+        self, verb: str, url: URL, *, redirects: bool = False, **more: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and hand over the answer whatever its status; no answer is `ArchiveUnreachable`."""
+        try:
+            answer = await self._not_busy(verb, url, allow_redirects=redirects, **more)
+            try:
+                yield answer
+            finally:
+                answer.release()
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            if isinstance(error, ArchiveUnreachable):
+                raise
+            raise ArchiveUnreachable(
+                "The archive does not answer.", next_step="Nothing is lost; try again when it is back."
+            ) from error
+
+    async def _not_busy(self, verb: str, url: URL, **more: Any) -> aiohttp.ClientResponse:
+        """Ask; reads wait a little and ask again as often as `_WAITS` says while the archive is busy."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(limit=64),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                auto_decompress=False,
+                read_bufsize=_BUFFER,
+            )
+        for wait in _WAITS if verb in _READS else ():
+            answer = await self._session.request(verb, url, **more)
+            if answer.status not in BUSY:
+                return answer
+            answer.release()
+            await asyncio.sleep(_told_wait(answer.headers.get("Retry-After", ""), wait))
+        return await self._session.request(verb, url, **more)
+
+
+def _told_wait(told: str, otherwise: float) -> float:
+    return min(float(told), _LONGEST_WAIT) if told.isascii() and told.isdigit() else otherwise

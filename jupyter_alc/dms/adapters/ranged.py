@@ -1,0 +1,97 @@
+"""The ranged GET of every archive that speaks HTTP: exactly the bytes asked for, of that version, or an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_alc.core.errors import ArchiveUnreachable
+from jupyter_alc.dms.adapters.interface import AnsweredBadly
+from jupyter_alc.dms.adapters.versions import changed, condition, content_range, must_be, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
+FINE = frozenset({200, 206})
+
+
+def range_headers(start: int, stop: int | None, if_token: str) -> dict[str, str]:
+    """What to send to get `start`..`stop` (None: to the end) of the version `if_token`."""
+    last = "" if stop is None else str(stop - 1)
+    return {**condition(if_token), **({"Range": f"bytes={start}-{last}"} if start or stop is not None else {})}
+
+
+async def taken(answer: aiohttp.ClientResponse, path: str, start: int, stop: int, if_token: str) -> bytearray:
+    """The bytes out of the answer, in one buffer that is the caller's.
+
+    A server that ignored the range is read up to `stop`. Another version, or a file that cannot hold the range, is
+    `VersionChanged`; another range, a short or a longer body is `ArchiveUnreachable`.
+    """
+    must_be(answer, path, if_token)
+    size = size_of(answer)
+    if size is not None and size < stop:
+        answer.close()
+        raise changed(path)
+    if answer.status == 200:
+        return await _filled(answer, skip=start, wanted=stop - start, longer=True)
+    told = content_range(answer.headers)
+    if told is None or told[:2] != (start, stop) or answer.content_length not in {None, stop - start}:
+        answer.close()
+        raise AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")
+    return await _filled(answer, skip=0, wanted=stop - start, longer=False)
+
+
+async def pieces(answer: aiohttp.ClientResponse, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
+    """The bytes from `start` to the end as they come; what ends before the end is `ArchiveUnreachable`."""
+    must_be(answer, path, if_token)
+    size, position = size_of(answer), 0
+    if answer.status == 206:
+        told = content_range(answer.headers)
+        if told is None or told[0] != start or told[1] != told[2]:
+            answer.close()
+            raise AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")
+        position = start
+    async for piece in _chunks(answer):
+        if skipped := max(0, start - position):
+            if skipped < len(piece):
+                yield piece[skipped:]
+        else:
+            yield piece
+        position += len(piece)
+    if size is not None and position != size:
+        raise _broke_off()
+
+
+async def _filled(answer: aiohttp.ClientResponse, *, skip: int, wanted: int, longer: bool) -> bytearray:
+    buffer, position = bytearray(wanted), -skip
+    async for piece in _chunks(answer):
+        first, position = position, position + len(piece)
+        if first >= 0 and position <= wanted:
+            buffer[first:position] = piece
+            continue
+        if position > 0:
+            inside = memoryview(piece)[max(0, -first) : len(piece) - max(0, position - wanted)]
+            buffer[max(0, first) : max(0, first) + len(inside)] = inside
+        if position >= wanted:
+            break
+    if position < wanted or (position > wanted and not longer):
+        answer.close()
+        raise _broke_off()
+    if longer and not answer.content.at_eof():
+        answer.close()  # the rest is not wanted: hang up
+    return buffer
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Pieces as the socket gave them, never joined."""
+    while True:
+        piece, ended = await answer.content.readchunk()
+        if piece:
+            yield piece
+        elif not ended:
+            return
+
+
+def _broke_off() -> ArchiveUnreachable:
+    return ArchiveUnreachable("The archive broke off in the middle of a file.", next_step="Try again.")
