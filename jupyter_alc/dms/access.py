@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_alc.core.errors import AlcError, BadInput, IsFolder, VersionChanged
+from jupyter_alc.dms.ranges import MOST_BYTES, MOST_RANGES, extent
+from jupyter_alc.dms.readers import Readers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 
     from jupyter_alc.dms.engine.interface import Engine, Handle
     from jupyter_alc.dms.entry import Entry
+    from jupyter_alc.dms.ranges import Range
 
 PIECE_BYTES = 1 << 20
 
@@ -32,8 +36,17 @@ class Access(Protocol):
         """The same of all that lies in a folder; the datasets for an empty path."""
         ...
 
-    async def read(self, path: str, start: int = 0, stop: int | None = None, token: str = "") -> bytes:
-        """Bytes `start`..`stop` of a file, of version `token` if one is named (`VersionChanged` if that is no more)."""
+    async def read(
+        self, path: str, start: int = 0, stop: int | None = None, token: str = "", reader: str = ""
+    ) -> bytes:
+        """Bytes `start`..`stop` of a file, of version `token` if one is named (`VersionChanged` if that is no more).
+
+        Reads that name the same `reader`, a word of its own choice, and the same version are one stream.
+        """
+        ...
+
+    async def ranges(self, path: str, wanted: Sequence[Range], token: str = "") -> list[bytes]:
+        """The bytes of each range, all of one version; `BadInput` for more than `MOST_RANGES` or `MOST_BYTES`."""
         ...
 
     async def put(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:
@@ -95,6 +108,7 @@ class EngineAccess:
     def __init__(self, engine: Engine, about: Callable[[], dict[str, Any]]) -> None:
         self._engine = engine
         self._about = about
+        self._readers = Readers(engine)
 
     async def status(self) -> dict[str, Any]:
         """The daemon, its datasets and what is unsent."""
@@ -113,33 +127,63 @@ class EngineAccess:
         return [entry_as_json(entry) for entry in await self._engine.ls(clean_path(path))]
 
     @contextlib.asynccontextmanager
-    async def opened(self, path: str, token: str = "") -> AsyncIterator[Handle]:
-        """A file open for reading, of the version `token` if one is named."""
-        handle = await self._engine.open(clean_path(path))
+    async def opened(self, path: str, token: str = "", reader: str = "") -> AsyncIterator[Handle]:
+        """A file open for reading, of the version `token` if one is named; a `reader` keeps it open for its next."""
+        plain = clean_path(path)
+        if reader and token:
+            async with self._readers.handle((reader, plain, token), lambda: self._open(plain, token)) as handle:
+                yield handle
+            return
+        handle = await self._open(plain, token)
         try:
-            if token and handle.token != token:
-                raise VersionChanged(f"{path} has changed since it was opened.", next_step="Open it again.")
             yield handle
         finally:
             await self._engine.close(handle)
 
+    async def _open(self, path: str, token: str) -> Handle:
+        handle = await self._engine.open(path)
+        if token and handle.token != token:
+            await self._engine.close(handle)
+            raise VersionChanged(f"{path} has changed since it was opened.", next_step="Open it again.")
+        return handle
+
     async def pieces(self, handle: Handle, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes `start`..`stop` in pieces; what is cached costs no wait."""
         while start < stop:
-            end = min(start + PIECE_BYTES, stop)
-            piece = self._engine.read_cached(handle, start, end)
-            if piece is None:
-                piece = await self._engine.read(handle, start, end)
+            piece = await self._engine.read(handle, start, min(start + PIECE_BYTES, stop))
             if not piece:
                 return
             yield piece
             start += len(piece)
 
-    async def read(self, path: str, start: int = 0, stop: int | None = None, token: str = "") -> bytes:
+    async def read(
+        self, path: str, start: int = 0, stop: int | None = None, token: str = "", reader: str = ""
+    ) -> bytes:
         """A range of a file."""
-        async with self.opened(path, token) as handle:
+        async with self.opened(path, token, reader) as handle:
             first, end = extent(handle.size, start, stop)
             return b"".join([piece async for piece in self.pieces(handle, first, end)])
+
+    async def ranges(self, path: str, wanted: Sequence[Range], token: str = "") -> list[bytes]:
+        """Several ranges of one version of a file."""
+        async with self.opened(path, token) as handle:
+            return await self.several(handle, wanted)
+
+    async def several(self, handle: Handle, wanted: Sequence[Range]) -> list[bytes]:
+        """The ranges, all asked at the same time: what two of them share is fetched once (R3), neighbours join (R9)."""
+        extents = [extent(handle.size, *each) for each in wanted]
+        if len(extents) > MOST_RANGES or sum(end - first for first, end in extents) > MOST_BYTES:
+            raise BadInput(
+                f"One request is for at most {MOST_RANGES} ranges and {MOST_BYTES >> 20} MiB.",
+                next_step="Share the ranges out to several requests.",
+                field="ranges",
+            )
+        reads = [self._engine.read(handle, first, end) for first, end in extents]
+        got = await asyncio.gather(*reads, return_exceptions=True)  # none goes on after the file is closed
+        for each in got:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in got if isinstance(each, bytes)]
 
     async def put(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:
         """Write under a hidden name, then rename: a writer that dies leaves the old file as it was."""
@@ -192,9 +236,3 @@ class EngineAccess:
 
     async def close(self) -> None:
         """Nothing to let go of: the engine belongs to whoever started it."""
-
-
-def extent(size: int, start: int, stop: int | None) -> tuple[int, int]:
-    """The range inside a file of `size` bytes; negative numbers count from its end, as in a slice."""
-    first, end, _ = slice(start, stop).indices(size)
-    return first, max(first, end)

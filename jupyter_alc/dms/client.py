@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 from jupyter_alc.core.errors import ArchiveUnreachable, Unavailable, from_json
+from jupyter_alc.dms.ranges import extent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Mapping
+    from collections.abc import AsyncIterable, Mapping, Sequence
     from pathlib import Path
+
+    from jupyter_alc.dms.ranges import Range
 
 _BASE: Final = "http://dms/v1"
 _CONNECT_SECONDS: Final = 10.0
@@ -40,10 +47,23 @@ class DmsClient:
         entries: list[dict[str, Any]] = answer["entries"]
         return entries
 
-    async def read(self, path: str, start: int = 0, stop: int | None = None, token: str = "") -> bytes:
-        """Bytes `start`..`stop` of a file, of the version `token` if one is named."""
-        query = {"path": path, "start": str(start), "token": token} | ({} if stop is None else {"stop": str(stop)})
-        return await self._ask("GET", "/read", query=query)
+    async def read(
+        self, path: str, start: int = 0, stop: int | None = None, token: str = "", reader: str = ""
+    ) -> bytes:
+        """Bytes `start`..`stop` of a file, of the version `token` if one is named; a `reader` is one stream."""
+        query = {"path": path, "start": str(start), "token": token, "reader": reader}
+        return await self._ask("GET", "/read", query=query | ({} if stop is None else {"stop": str(stop)}))
+
+    async def ranges(self, path: str, wanted: Sequence[Range], token: str = "") -> list[bytes]:
+        """The bytes of each range, all of one version, by one request."""
+        told = json.dumps({"path": path, "token": token, "ranges": wanted}).encode()
+        content, head = await self._answer("POST", "/ranges", body=told)
+        found, place = [], 0
+        for each in wanted:
+            first, end = extent(int(head["Dms-Size"]), *each)
+            found.append(content[place : place + end - first])
+            place += end - first
+        return found
 
     async def put(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:
         """Write a whole file; visible when all pieces are there."""
@@ -98,6 +118,17 @@ class DmsClient:
         body: bytes | AsyncIterable[bytes] | None = None,
         seconds: float = _ANSWER_SECONDS,
     ) -> bytes:
+        return (await self._answer(method, route, query=query, body=body, seconds=seconds))[0]
+
+    async def _answer(
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> tuple[bytes, Mapping[str, str]]:
         deadline = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=seconds)
         try:
             async with self._opened().request(
@@ -110,12 +141,22 @@ class DmsClient:
             raise ArchiveUnreachable("The data service broke off its answer.", next_step="Try again.") from broken
         if answer.status >= 400:
             raise from_json(_error_of(content))
-        return content
+        return content, answer.headers
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.socket), limit=32))
+            weakref.finalize(self, _let_go, self._session, asyncio.get_running_loop(), os.getpid())
         return self._session
+
+
+def _let_go(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop, pid: int) -> None:
+    """What nobody closed is closed with its user, or its process; a forked child leaves its parent's alone."""
+    connector = session.connector
+    if connector is not None and pid == os.getpid():
+        session.detach()
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(connector.close)
 
 
 def _error_of(content: bytes) -> dict[str, Any]:

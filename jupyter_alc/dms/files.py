@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections import OrderedDict
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -45,7 +46,7 @@ class AlignedBlocks:
 
 
 class DmsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec is used without types
-    """One open file. Reads are of the version seen at open; a write becomes visible, whole, at close."""
+    """One open file. Reads are one stream of the version seen at open; a write becomes visible, whole, at close."""
 
     DEFAULT_BLOCK_SIZE = PIECE_BYTES
 
@@ -58,10 +59,11 @@ class DmsFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec is used wit
         super().__init__(fs, path, mode, **options)
         if mode == "rb":
             self._token = str(self.details.get("token", ""))
+            self._reader = secrets.token_hex(8)
             self._blocks = AlignedBlocks(self._ask, self.size)
 
     def _ask(self, start: int, stop: int) -> bytes:
-        content: bytes = self.fs.read_version(self.path, start, stop, self._token)
+        content: bytes = self.fs.read_version(self.path, start, stop, self._token, self._reader)
         return content
 
     def _fetch_range(self, start: int, end: int) -> bytes:

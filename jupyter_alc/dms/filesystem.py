@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -16,17 +17,21 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from fsspec.asyn import AsyncFileSystem, get_loop, sync
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from jupyter_alc.core.errors import Exists, FileNotThere, NotFolder, OtherDataset
+from jupyter_alc.core.errors import AlcError, Exists, FileNotThere, NotFolder, OtherDataset
 from jupyter_alc.core.settings import dms_socket
 from jupyter_alc.dms.client import DmsClient
 from jupyter_alc.dms.files import PIECE_BYTES, DmsFile, one_piece, pieces_of
+from jupyter_alc.dms.ranges import MOST_BYTES, extent, fits, requests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
     from jupyter_alc.dms.access import Access
+    from jupyter_alc.dms.ranges import Range
 
 _GET_BYTES = 4 * PIECE_BYTES
+_FILES_AT_ONCE = 64
+_REQUESTS_AT_ONCE = 3
 
 
 class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used without types
@@ -87,6 +92,61 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         return await self._access().read(self._strip_protocol(path), start or 0, end)
 
+    async def _cat_ranges(  # noqa: PLR0917  (fsspec's)
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,  # the engine joins ranges by what its line brings
+        batch_size: int | None = None,
+        on_error: str = "return",
+        **_: Any,
+    ) -> list[Any]:
+        """Many ranges of many files: those of one file are of one version and one plan. Files are asked side by side.
+
+        With `on_error="return"` an error stands in the place of each range of the file that failed.
+        """
+        if not isinstance(paths, list):
+            raise TypeError("paths is not a list")
+        wanted: dict[str, list[tuple[int, Range]]] = {}
+        for place, (path, start, end) in enumerate(
+            zip(paths, _one_each(starts, paths), _one_each(ends, paths), strict=True)
+        ):
+            wanted.setdefault(self._strip_protocol(path), []).append((place, (start or 0, end)))
+        turns = asyncio.Semaphore(batch_size or _FILES_AT_ONCE)
+        found: list[Any] = [b""] * len(paths)
+
+        async def fill(path: str, placed: list[tuple[int, Range]]) -> None:
+            try:
+                async with turns:
+                    got: Sequence[Any] = await self._ranges(path, [each for _, each in placed])
+            except AlcError as error:
+                if on_error != "return":
+                    raise
+                got = [error] * len(placed)
+            for (place, _), content in zip(placed, got, strict=True):
+                found[place] = content
+
+        await asyncio.gather(*(fill(path, placed) for path, placed in wanted.items()))
+        return found
+
+    async def _ranges(self, path: str, wanted: list[Range]) -> list[bytes]:
+        """Ranges of one version of a file: by one request if they fit, else by several, three at a time."""
+        access = self._access()
+        if fits(wanted):
+            return await access.ranges(path, wanted)
+        told = await self._info(path)
+        turns = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+
+        async def ask(batch: list[tuple[int, int]]) -> list[bytes]:
+            async with turns:
+                if sum(stop - start for start, stop in batch) > MOST_BYTES:
+                    return [await access.read(path, *batch[0], told.get("token", ""))]
+                return await access.ranges(path, batch, told.get("token", ""))
+
+        batches = requests(extent(told["size"], *each) for each in wanted)
+        return [content for part in await asyncio.gather(*map(ask, batches)) for content in part]
+
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         await self._put_pieces(self._strip_protocol(path), lambda: one_piece(bytes(value)), exclusive=mode == "create")
 
@@ -131,8 +191,9 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
 
     async def _pieces(self, path: str, told: dict[str, Any]) -> AsyncIterator[bytes]:
         """All bytes of the one version that `told` speaks of."""
+        reader = secrets.token_hex(8)
         for start in range(0, told["size"], _GET_BYTES):
-            yield await self._access().read(path, start, min(start + _GET_BYTES, told["size"]), told["token"])
+            yield await self._access().read(path, start, start + _GET_BYTES, told["token"], reader)
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
@@ -204,11 +265,11 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> DmsFile:
         return DmsFile(self, path, mode, block_size=block_size or "default", **options)
 
-    def read_version(self, path: str, start: int, stop: int, token: str) -> bytes:
-        """Read a range of the version `token`; for file objects."""
+    def read_version(self, path: str, start: int, stop: int, token: str, reader: str) -> bytes:
+        """Read a range of the version `token`; for file objects, each of which is a `reader`."""
 
         async def read() -> bytes:
-            return await self._access().read(path, start, stop, token)
+            return await self._access().read(path, start, stop, token, reader)
 
         content: bytes = sync(self.loop, read)
         return content
@@ -243,6 +304,11 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
 
     async def _status(self) -> dict[str, Any]:
         return await self._access().status()
+
+
+def _one_each(given: Any, paths: list[str]) -> list[Any]:
+    """A number for each path; one number is for all of them."""
+    return [given] * len(paths) if given is None or isinstance(given, int) else list(given)
 
 
 def _way(socket: str | None) -> Access:

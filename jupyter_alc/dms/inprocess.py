@@ -19,10 +19,11 @@ from jupyter_alc.dms.catalogue import Catalogue
 from jupyter_alc.dms.making import make_engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.engine.interface import Engine
+    from jupyter_alc.dms.ranges import Range
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,15 @@ class InProcess:
         """All names in a folder."""
         return await self._there(self._access.ls(path))
 
-    async def read(self, path: str, start: int = 0, stop: int | None = None, token: str = "") -> bytes:
+    async def read(
+        self, path: str, start: int = 0, stop: int | None = None, token: str = "", reader: str = ""
+    ) -> bytes:
         """A range of a file."""
-        return await self._there(self._access.read(path, start, stop, token))
+        return await self._there(self._access.read(path, start, stop, token, reader))
+
+    async def ranges(self, path: str, wanted: Sequence[Range], token: str = "") -> list[bytes]:
+        """Several ranges of a file."""
+        return await self._there(self._access.ranges(path, wanted, token))
 
     async def put(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:
         """Write a whole file."""

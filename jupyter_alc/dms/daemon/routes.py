@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from jupyter_alc.core.errors import AlcError, BadInput, Denied, NotFound
-from jupyter_alc.dms.access import EngineAccess, extent
+from jupyter_alc.dms.access import EngineAccess
+from jupyter_alc.dms.ranges import MOST_BYTES, extent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp.typedefs import Handler, Middleware
 
+    from jupyter_alc.dms.engine.interface import Handle
+    from jupyter_alc.dms.ranges import Range
+
 log = logging.getLogger(__name__)
 
 ACCESS: Final = web.AppKey("access", EngineAccess)
 _PEER: Final = struct.Struct("3i")
-_WHOLE_BYTES: Final = 8 << 20  # up to here a range is read before it is answered, so that its errors are answers
+_LONGEST_READER: Final = 64
 _MOST_TOLD_BYTES: Final = 1 << 16
 
 
@@ -36,6 +40,7 @@ def application(access: EngineAccess, admit_uids: frozenset[int]) -> web.Applica
             web.get("/v1/info", _info),
             web.get("/v1/ls", _ls),
             web.get("/v1/read", _read),
+            web.post("/v1/ranges", _ranges),
             web.put("/v1/file", _put),
             web.delete("/v1/file", _remove),
             web.delete("/v1/folder", _rmdir),
@@ -101,10 +106,11 @@ async def _ls(request: web.Request) -> web.Response:
 async def _read(request: web.Request) -> web.StreamResponse:
     access = request.app[ACCESS]
     start, stop = _number(request, "start") or 0, _number(request, "stop")
-    async with access.opened(_path(request), request.query.get("token", "")) as handle:
+    reader = request.query.get("reader", "")[:_LONGEST_READER]
+    async with access.opened(_path(request), request.query.get("token", ""), reader) as handle:
         first, end = extent(handle.size, start, stop)
-        headers = {"Dms-Version": handle.token, "Dms-Size": str(handle.size)}
-        if end - first <= _WHOLE_BYTES:
+        headers = _version(handle)
+        if end - first <= MOST_BYTES:  # read before it is answered, so that its errors are answers
             body = b"".join([piece async for piece in access.pieces(handle, first, end)])
             return web.Response(body=body, status=206, headers=headers)
         answer = web.StreamResponse(status=206, headers=headers)
@@ -119,6 +125,36 @@ async def _read(request: web.Request) -> web.StreamResponse:
             raise ConnectionResetError from broken
         await answer.write_eof()
         return answer
+
+
+async def _ranges(request: web.Request) -> web.Response:
+    access, told = request.app[ACCESS], await _told(request)
+    token = _text(told, "token") if "token" in told else ""
+    async with access.opened(_text(told, "path"), token) as handle:
+        body = b"".join(await access.several(handle, _wanted(told)))
+        return web.Response(body=body, status=206, headers=_version(handle))
+
+
+def _version(handle: Handle) -> dict[str, str]:
+    return {"Dms-Version": handle.token, "Dms-Size": str(handle.size)}
+
+
+def _wanted(told: dict[str, Any]) -> list[Range]:
+    found = told.get("ranges")
+    if not isinstance(found, list) or not all(_is_range(each) for each in found):
+        raise BadInput(
+            "The ranges are not pairs of numbers.",
+            next_step="Give [[start, stop], …], stop may be null.",
+            field="ranges",
+        )
+    return [(start, stop) for start, stop in found]
+
+
+def _is_range(each: Any) -> bool:
+    match each:
+        case [int() as start, int() | None as stop]:
+            return not isinstance(start, bool) and not isinstance(stop, bool)
+    return False
 
 
 async def _put(request: web.Request) -> web.Response:
