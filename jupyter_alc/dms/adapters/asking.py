@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
-from jupyter_alc.core.errors import ArchiveUnreachable
+from jupyter_alc.core.errors import ArchiveUnreachable, FileNotThere
 from jupyter_alc.dms.adapters.statuses import BUSY, error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
-
-    from yarl import URL
 
 _WAITS: Final = (0.1, 0.3, 0.9)
 _LONGEST_WAIT: Final = 5.0
@@ -87,3 +88,26 @@ class Asking:
 
 def _told_wait(told: str, otherwise: float) -> float:
     return min(float(told), _LONGEST_WAIT) if told.isascii() and told.isdigit() else otherwise
+
+
+def authorization(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The header for a bearer `token`, or for `username` and `password`; none for neither."""
+    if "token" in credentials:
+        return {"Authorization": f"Bearer {credentials['token']}"}
+    if "username" in credentials:
+        login = f"{credentials['username']}:{credentials.get('password', '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
+    return {}
+
+
+def below(base: URL, path: str, *, folder: bool = False) -> URL:
+    """The address of `path` below `base`, each name encoded; what an address cannot say is `FileNotThere`."""
+    parts = [part for part in path.split("/") if part]
+    try:
+        tail = "/".join(quote(part, safe="") for part in parts)
+    except UnicodeEncodeError:  # bytes of a local name that are no text; an address is text
+        tail = ".."
+    if not {".", ".."}.isdisjoint(tail.split("/")):  # the server would resolve them, and leave the dataset
+        raise FileNotThere(f"{path!a} cannot be in the archive.", next_step="Use names of printable text.")
+    text = f"{base}/{tail}" if tail else str(base)
+    return URL(f"{text}/" if folder or not tail else text, encoded=True)

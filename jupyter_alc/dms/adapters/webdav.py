@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from yarl import URL
 
@@ -19,7 +18,7 @@ from jupyter_alc.core.errors import (
 )
 from jupyter_alc.dms.adapters import propfind, versions
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
-from jupyter_alc.dms.adapters.asking import Asking
+from jupyter_alc.dms.adapters.asking import Asking, authorization, below
 from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities, Sent, hidden_path
 from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
 from jupyter_alc.dms.adapters.statuses import error_of
@@ -175,29 +174,12 @@ class WebdavAdapter:
         return Entry(name, "file", found.size, found.modified, token)
 
     def _url(self, path: str, *, folder: bool = False) -> URL:
-        try:
-            tail = "/".join(quote(part, safe="") for part in path.split("/") if part)
-        except UnicodeEncodeError:  # bytes of a local name that are no text; an address is text
-            raise FileNotThere(
-                f"{path!a} cannot be in the archive.", next_step="Use names of printable text."
-            ) from None
-        text = f"{self._base}/{tail}" if tail else str(self._base)
-        return URL(f"{text}/" if folder or not tail else text, encoded=True)
+        return below(self._base, path, folder=folder)
 
     def _ask(
         self, verb: str, path: str, *, fine: Collection[int], folder: bool = False, **more: Any
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         return self._asking.ask(verb, self._url(path, folder=folder), path, fine=fine, **more)
-
-
-def authorization(credentials: Mapping[str, str]) -> dict[str, str]:
-    """The header for a bearer `token`, or for `username` and `password`; none for neither."""
-    if "token" in credentials:
-        return {"Authorization": f"Bearer {credentials['token']}"}
-    if "username" in credentials:
-        login = f"{credentials['username']}:{credentials.get('password', '')}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
-    return {}
 
 
 def _absent(path: str) -> Entry:

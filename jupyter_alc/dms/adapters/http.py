@@ -1,0 +1,145 @@
+"""Any server of files over HTTP: ranges where it has them, versions as it tells them, folders from its index."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from yarl import URL
+
+from jupyter_alc.core.errors import BadInput, Denied
+from jupyter_alc.dms.adapters.answers import NotAnAnswer
+from jupyter_alc.dms.adapters.asking import Asking, authorization, below
+from jupyter_alc.dms.adapters.indexes import folder_entry, index
+from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
+from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
+from jupyter_alc.dms.adapters.statuses import error_of
+from jupyter_alc.dms.adapters.versions import http_seconds, is_weak, server_time, token_of
+from jupyter_alc.dms.entry import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    import aiohttp
+
+    from jupyter_alc.dms.adapters.indexes import Index
+
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class HttpAdapter:
+    """The files below one address; `credentials` hold `username` and `password`, or a bearer `token`."""
+
+    def __init__(self, url: str, credentials: Mapping[str, str]) -> None:
+        self._base = URL(url.rstrip("/"), encoded=True)
+        if self._base.scheme not in {"http", "https"} or not self._base.host:
+            raise BadInput(f"{url!r} is not a web address.", next_step="Write https://host/folder.", field="url")
+        self._asking = Asking(authorization(credentials))
+        self._ranges = "full"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """`ranges` sharpens with the first answers."""
+        return Capabilities(ranges=self._ranges)
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._asking.close()
+
+    async def info(self, path: str) -> Entry:
+        """One HEAD; a server that sends on to the same address with a slash means a folder."""
+        name, url = path.rpartition("/")[2], below(self._base, path)
+        if not path:
+            async with self._asking.ask("GET", url, path, fine={200, 403}):
+                return folder_entry("")
+        async with self._asking.sent("HEAD", url) as answer:
+            status, to = answer.status, urlsplit(answer.headers.get("Location", "")).path
+            if status == 200 and not _is_page(name, answer):
+                return self._entry(name, path, answer)
+        if status == 200:
+            await self._index(path)  # some show the index without sending on
+            return folder_entry(name)
+        if status not in _MOVED:
+            raise error_of(status, "HEAD", path)
+        if to.endswith(f"{url.raw_path.rpartition('/')[2]}/"):
+            return folder_entry(name)
+        async with self._asking.ask("HEAD", url, path, fine={200}, redirects=True) as answer:
+            if _is_page(name, answer):
+                raise AnsweredBadly(f"The server sent a page in place of {path}.", next_step="Sign in to it, or ask.")
+            return self._entry(name, path, answer)
+
+    async def listing(self, path: str) -> list[Entry]:
+        """The folder's index, and a HEAD for each file of which it tells the name only."""
+        told = await self._index(path)
+        turn = asyncio.Semaphore(self.capabilities.parallel)
+
+        async def look(name: str) -> Entry:
+            async with turn:
+                return await self.info(f"{path}/{name}" if path else name)
+
+        seen = await asyncio.gather(*map(look, told.names), return_exceptions=True)
+        for one in seen:
+            if isinstance(one, BaseException):
+                raise one
+        return [*told.entries, *(one for one in seen if isinstance(one, Entry))]
+
+    async def _index(self, path: str) -> Index:
+        url = below(self._base, path, folder=True)
+        async with self._asking.sent("GET", url) as answer:
+            text, kind = await answer.read(), answer.content_type
+            if answer.status == 403:
+                raise Denied(f"The server does not list {path or 'its top'}.", next_step="Read files by their names.")
+            if answer.status != 200:
+                raise error_of(answer.status, "GET", path)
+        try:
+            return index(text, kind, url.raw_path)
+        except NotAnAnswer as error:
+            raise AnsweredBadly(
+                f"The server shows no index of {path or 'its top'}.", next_step="Read files by their names."
+            ) from error
+
+    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
+        """One GET of `bytes=start-(stop-1)`."""
+        if start >= stop:
+            return bytearray()
+        async with self._get(path, start, stop, if_token) as answer:
+            return await taken(answer, path, start, stop, if_token)
+
+    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
+        """One GET of `bytes=start-`, its body as it comes."""
+        async with self._get(path, start, None, if_token) as answer:
+            async for piece in pieces(answer, path, start, if_token):
+                yield piece
+
+    @asynccontextmanager
+    async def _get(
+        self, path: str, start: int, stop: int | None, if_token: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers, url = range_headers(start, stop, if_token), below(self._base, path)
+        async with self._asking.ask("GET", url, path, fine=FINE, headers=headers, redirects=True) as answer:
+            if "Range" in headers and answer.status == 200:
+                self._ranges = "none"
+            yield answer
+
+    def _entry(self, name: str, path: str, answer: aiohttp.ClientResponse) -> Entry:
+        told = answer.headers
+        etag, size, modified = (
+            told.get("ETag", ""),
+            told.get("Content-Length", ""),
+            http_seconds(told.get("Last-Modified")),
+        )
+        if not size.isdigit():
+            raise AnsweredBadly(f"The server does not tell the size of {path}.", next_step="Try again.")
+        if told.get("Accept-Ranges", "").strip().lower() == "none":
+            self._ranges = "none"
+        # an ETag made of the time says no more than an index does: one token for both
+        token = token_of("" if is_weak(etag, modified) else etag, modified, int(size), server_time(told.get("Date")))
+        return Entry(name, "file", int(size), modified, token)
+
+
+def _is_page(name: str, answer: aiohttp.ClientResponse) -> bool:
+    """Whether this is an HTML page, and none that somebody keeps there under this name."""
+    versions = {"ETag", "Last-Modified"} & set(answer.headers)
+    return answer.content_type == "text/html" and not versions and not name.lower().endswith((".html", ".htm"))

@@ -1,0 +1,160 @@
+"""The HTTP adapter: the shipped contract on a server with ranges and ETags and on one with neither (N9)."""
+
+import asyncio
+import os
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from aiohttp import web
+
+from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere
+from jupyter_alc.dms.adapters.answers import NotAnAnswer
+from jupyter_alc.dms.adapters.http import HttpAdapter
+from jupyter_alc.dms.adapters.indexes import index
+from jupyter_alc.testing.adapters import AdapterContract
+
+pytestmark = pytest.mark.contract
+
+
+class Served(AdapterContract):
+    """What holds on both; `url` is where the folder `top` is served."""
+
+    @pytest.fixture
+    def top(self, tmp_path):
+        (tmp_path / "served").mkdir()
+        return tmp_path / "served"
+
+    @pytest.fixture
+    def put(self, top):
+        def put(path, data):
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top.parent / "plant").write_bytes(data)
+            (top.parent / "plant").replace(top / path)
+
+        return put
+
+    @pytest.fixture
+    async def adapter(self, url):
+        adapter = HttpAdapter(url, {})
+        yield adapter
+        await adapter.close()
+
+    async def test_a_stream_goes_from_its_start_to_the_end(self, adapter, put):
+        data = os.urandom(700_001)
+        put("file", data)
+        token = (await adapter.info("file")).token
+        for start in (0, 1, 700_000):
+            assert b"".join([piece async for piece in adapter.open_stream("file", start, token)]) == data[start:]
+
+    async def test_nothing_above_the_dataset_is_reached(self, adapter, top):
+        (top.parent / "secret").write_text("x")
+        for path in ("../secret", "a/../../secret", ".."):
+            with pytest.raises(FileNotThere):
+                await adapter.info(path)
+
+
+class TestServerWithRanges(Served):
+    @pytest.fixture
+    async def url(self, top):
+        app = web.Application()
+        app.router.add_static("/", top, show_index=True)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+        await runner.cleanup()
+
+    async def test_ranges_stay_full(self, adapter, put):
+        put("file", b"abcdef")
+        await adapter.read_range("file", 1, 3, (await adapter.info("file")).token)
+        assert adapter.capabilities.ranges == "full"
+
+
+class TestServerWithoutRangesAndEtags(Served):
+    @pytest.fixture
+    def url(self, top):
+        class Quiet(SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(top)))
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    async def test_that_it_has_no_ranges_is_found_out(self, adapter, put):
+        put("file", b"abcdef")
+        await adapter.read_range("file", 1, 3, (await adapter.info("file")).token)
+        assert adapter.capabilities.ranges == "none"
+
+
+async def answering(answer):
+    """A server that answers everything with `answer(request)`, and an adapter on it."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner, HttpAdapter(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, Denied), (403, Denied), (500, ArchiveUnreachable), (429, ArchiveUnreachable)]
+)
+async def test_a_refusal_is_never_an_absence(status, error):
+    async def refuse(_request):
+        return web.Response(status=status, headers={"Retry-After": "0"})
+
+    runner, adapter = await answering(refuse)
+    for ask in (adapter.info, adapter.listing, lambda path: adapter.read_range(path, 0, 1, '"x"')):
+        with pytest.raises(error):
+            await ask("file")
+    await adapter.close()
+    await runner.cleanup()
+
+
+async def test_n9_a_page_in_place_of_a_file_or_an_index_is_an_error():
+    async def page(_request):
+        return web.Response(text="<html><title>Sign in</title><a href='file'>", content_type="text/html")
+
+    runner, adapter = await answering(page)
+    for ask in (adapter.info("run.nxs"), adapter.listing("run")):
+        with pytest.raises(ArchiveUnreachable):
+            await ask
+    await adapter.close()
+    await runner.cleanup()
+
+
+async def test_a_server_that_lies_about_the_size_gives_no_wrong_byte():
+    async def lie(request):
+        headers = {"ETag": '"one"', "Accept-Ranges": "none"}
+        if request.method == "HEAD":
+            return web.Response(headers={**headers, "Content-Length": "100"})
+        return web.Response(body=b"short", headers=headers)
+
+    runner, adapter = await answering(lie)
+    seen = await adapter.info("file")
+    told = await asyncio.gather(
+        adapter.read_range("file", 0, 100, seen.token), adapter.read_range("file", 90, 100, seen.token),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert all(isinstance(one, OSError) and not isinstance(one, FileNotThere) for one in told)
+    await adapter.close()
+    await runner.cleanup()
+
+
+def test_n9_nginx_tells_all_in_one_page():
+    text = b"""[{"name":"run","type":"directory","mtime":"Tue, 24 Nov 2026 19:00:00 GMT"},
+               {"name":"a b.nxs","type":"file","mtime":"Tue, 24 Nov 2026 19:00:00 GMT","size":7}]"""
+    told = index(text, "application/json").entries
+    assert [(one.name, one.kind, one.size) for one in told] == [("run", "directory", 0), ("a b.nxs", "file", 7)]
+    for odd in (b"", b"{}x", b'[{"name":"a"}]', b"[1]"):
+        with pytest.raises(NotAnAnswer):
+            index(odd, "application/json")
