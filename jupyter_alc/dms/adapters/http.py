@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from jupyter_alc.core.errors import BadInput, Denied
+from jupyter_alc.core.errors import BadInput, Denied, FileNotThere
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.asking import Asking, authorization, below
 from jupyter_alc.dms.adapters.indexes import folder_entry, index
@@ -59,16 +59,23 @@ class HttpAdapter:
             if status == 200 and not _is_page(name, answer):
                 return self._entry(name, path, answer)
         if status == 200:
-            await self._index(path)  # some show the index without sending on
-            return folder_entry(name)
+            return await self._folder_or_page(name, path)
         if status not in _MOVED:
             raise error_of(status, "HEAD", path)
         if to.endswith(f"{url.raw_path.rpartition('/')[2]}/"):
             return folder_entry(name)
         async with self._asking.ask("HEAD", url, path, fine={200}, redirects=True) as answer:
             if _is_page(name, answer):
-                raise AnsweredBadly(f"The server sent a page in place of {path}.", next_step="Sign in to it, or ask.")
+                raise _page(path)
             return self._entry(name, path, answer)
+
+    async def _folder_or_page(self, name: str, path: str) -> Entry:
+        """Some servers show a folder's index without sending on; any other page is not what was asked for."""
+        try:
+            await self._index(path)
+        except FileNotThere as error:
+            raise _page(path) from error
+        return folder_entry(name)
 
     async def listing(self, path: str) -> list[Entry]:
         """The folder's index, and a HEAD for each file of which it tells the name only."""
@@ -143,3 +150,7 @@ def _is_page(name: str, answer: aiohttp.ClientResponse) -> bool:
     """Whether this is an HTML page, and none that somebody keeps there under this name."""
     versions = {"ETag", "Last-Modified"} & set(answer.headers)
     return answer.content_type == "text/html" and not versions and not name.lower().endswith((".html", ".htm"))
+
+
+def _page(path: str) -> AnsweredBadly:
+    return AnsweredBadly(f"The server sent a page in place of {path}.", next_step="Try again, or sign in to it.")

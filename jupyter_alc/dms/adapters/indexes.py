@@ -33,7 +33,7 @@ def index(text: bytes, content_type: str, at: str = "/") -> Index:
         return Index(list(_from_json(text)), [])
     page = _Links()
     page.feed(text.decode(errors="surrogateescape"))
-    if not page.title.strip().lower().startswith(_TITLES):
+    if not page.title.strip().lower().startswith(_TITLES) or not page.ended:
         raise NotAnAnswer("not an index")
     names = dict.fromkeys(
         unquote(one, errors="surrogateescape") for one in (_below(at, link) for link in page.links) if one
@@ -80,14 +80,15 @@ def _is_name(name: str) -> bool:
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.title, self.links, self._in_title = "", list[str](), False
+        self.title, self.links, self._in_title, self.ended = "", list[str](), False, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._in_title = tag == "title"
         self.links += [value for name, value in attrs if tag == "a" and name == "href" and value]
 
-    def handle_endtag(self, _tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:
         self._in_title = False
+        self.ended = self.ended or tag == "html"
 
     def handle_data(self, data: str) -> None:
         if self._in_title:

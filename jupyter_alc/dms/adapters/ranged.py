@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_alc.core.errors import ArchiveUnreachable
 from jupyter_alc.dms.adapters.interface import AnsweredBadly
-from jupyter_alc.dms.adapters.versions import changed, condition, content_range, must_be, size_of
+from jupyter_alc.dms.adapters.versions import changed, condition, content_range, must_be, size_in, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,8 +18,7 @@ FINE = frozenset({200, 206})
 
 def range_headers(start: int, stop: int | None, if_token: str) -> dict[str, str]:
     """What to send to get `start`..`stop` (None: to the end) of the version `if_token`."""
-    last = "" if stop is None else str(stop - 1)
-    return {**condition(if_token), **({"Range": f"bytes={start}-{last}"} if start or stop is not None else {})}
+    return {**condition(if_token), "Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
 
 
 async def taken(answer: aiohttp.ClientResponse, path: str, start: int, stop: int, if_token: str) -> bytearray:
@@ -46,19 +45,22 @@ async def pieces(answer: aiohttp.ClientResponse, path: str, start: int, if_token
     """The bytes from `start` to the end as they come; what ends before the end is `ArchiveUnreachable`."""
     must_be(answer, path, if_token)
     size, position = size_of(answer), 0
+    size = size_in(if_token) if size is None else size
     if answer.status == 206:
         told = content_range(answer.headers)
-        if told is None or told[0] != start or told[1] != told[2]:
+        whole = told is not None and (told[0], told[1]) == (start, told[2])
+        if told is None or not whole or answer.content_length not in {None, told[1] - start}:
             answer.close()
             raise AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")
         position = start
     async for piece in _chunks(answer):
-        if skipped := max(0, start - position):
-            if skipped < len(piece):
-                yield piece[skipped:]
-        else:
+        first, position = position, position + len(piece)
+        if size is not None and position > size:
+            break
+        if first >= start:
             yield piece
-        position += len(piece)
+        elif position > start:
+            yield piece[start - first :]
     if size is not None and position != size:
         raise _broke_off()
 

@@ -67,16 +67,20 @@ def must_be(answer: aiohttp.ClientResponse, path: str, if_token: str) -> None:
     """`VersionChanged` unless this answer is of that version, and the connection is dropped with the rest of it."""
     etag = bare(if_token)
     if etag.startswith(MADE):
-        told = etag[len(MADE) :].strip('"').rpartition("-")
-        same = int(http_seconds(answer.headers.get("Last-Modified"))) == int(told[0]) and size_of(answer) in {
-            None,
-            int(told[2]),
-        }
+        modified = etag[len(MADE) :].partition("-")[0]
+        same = str(int(http_seconds(answer.headers.get("Last-Modified")))) == modified
+        same = same and size_of(answer) in {None, size_in(etag)}
     else:
         same = answer.headers.get("ETag") == etag
     if not same:
         answer.close()
         raise changed(path)
+
+
+def size_in(token: str) -> int | None:
+    """The size of the file, where the token was made of it; else None."""
+    etag = bare(token)
+    return int(etag.strip('"').rpartition("-")[2]) if etag.startswith(MADE) else None
 
 
 def size_of(answer: aiohttp.ClientResponse) -> int | None:

@@ -12,7 +12,7 @@ from jupyter_alc.dms.adapters.basic import BasicAdapter
 from jupyter_alc.dms.adapters.local import LocalAdapter
 from jupyter_alc.dms.adapters.webdav import WebdavAdapter
 from jupyter_alc.dms.tokens import is_unsettled
-from jupyter_alc.testing.adapters import AdapterContract
+from jupyter_alc.testing.adapters import AdapterContract, FaultyAdapterContract
 from jupyter_alc.testing.archive_service import ArchiveService
 
 pytestmark = pytest.mark.contract
@@ -64,7 +64,7 @@ class TestFsspec(AdapterContract):
         return BasicAdapter(f"file://{tmp_path}/archive", {})
 
 
-class TestWebdav(AdapterContract):
+class TestWebdav(AdapterContract, FaultyAdapterContract):
     @pytest.fixture
     def put(self, archive):
         for one in archive.results("ada").iterdir():
@@ -76,6 +76,14 @@ class TestWebdav(AdapterContract):
         adapter = WebdavAdapter(archive.dataset("ada").url, archive.dataset("ada").credentials)
         yield adapter
         await adapter.close()
+
+    @pytest.fixture
+    def archive_at(self, archive):
+        return "127.0.0.1", archive.port
+
+    @pytest.fixture
+    def adapter_at(self, archive):
+        return lambda at: WebdavAdapter(f"http://{at}/results/ada", archive.dataset("ada").credentials)
 
     async def test_says_that_its_tokens_are_weak(self, adapter, put):
         put("file", b"x")

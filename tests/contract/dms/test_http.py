@@ -13,12 +13,12 @@ from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.http import HttpAdapter
 from jupyter_alc.dms.adapters.indexes import index
-from jupyter_alc.testing.adapters import AdapterContract
+from jupyter_alc.testing.adapters import AdapterContract, FaultyAdapterContract
 
 pytestmark = pytest.mark.contract
 
 
-class Served(AdapterContract):
+class Served(AdapterContract, FaultyAdapterContract):
     """What holds on both; `url` is where the folder `top` is served."""
 
     @pytest.fixture
@@ -40,6 +40,14 @@ class Served(AdapterContract):
         adapter = HttpAdapter(url, {})
         yield adapter
         await adapter.close()
+
+    @pytest.fixture
+    def archive_at(self, url):
+        return "127.0.0.1", int(url.rpartition(":")[2])
+
+    @pytest.fixture
+    def adapter_at(self):
+        return lambda at: HttpAdapter(f"http://{at}", {})
 
     async def test_a_stream_goes_from_its_start_to_the_end(self, adapter, put):
         data = os.urandom(700_001)

@@ -9,7 +9,7 @@ import pytest
 from jupyter_alc.core.errors import ArchiveUnreachable, BadInput, Denied, FileNotThere, NotFolder
 from jupyter_alc.dms.adapters import s3_signing
 from jupyter_alc.dms.adapters.s3 import S3Adapter
-from jupyter_alc.testing.adapters import AdapterContract
+from jupyter_alc.testing.adapters import AdapterContract, FaultyAdapterContract
 from labs.moto import Moto
 
 pytestmark = pytest.mark.contract
@@ -27,7 +27,7 @@ async def all_raise(error, adapter):
     assert [type(one) for one in told] == [error] * 3
 
 
-class OnS3(AdapterContract):
+class OnS3(AdapterContract, FaultyAdapterContract):
     """What holds on every S3 server; `store` is the lab."""
 
     @pytest.fixture
@@ -50,6 +50,14 @@ class OnS3(AdapterContract):
         adapter = S3Adapter(store.url(bucket, "top"), store.keys)
         yield adapter
         await adapter.close()
+
+    @pytest.fixture
+    def archive_at(self, store):
+        return "127.0.0.1", int(store.state["endpoint"].rpartition(":")[2])
+
+    @pytest.fixture
+    def adapter_at(self, store, bucket):
+        return lambda at: S3Adapter(store.url(bucket, "top", f"http://{at}"), store.keys)
 
     async def names(self, adapter, path=""):
         return sorted((one.name, one.kind) for one in await adapter.listing(path))
