@@ -20,8 +20,10 @@ from jupyter_alc.dms.engine.disk import ROWS_ROOM, Disk
 from jupyter_alc.dms.engine.fetches import Fetches
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.dms.engine.names import Names, split
+from jupyter_alc.dms.engine.planner import SMALL_FILE
 from jupyter_alc.dms.engine.reading import Reading
 from jupyter_alc.dms.engine.saveback import SaveBack
+from jupyter_alc.dms.engine.siblings import Siblings
 from jupyter_alc.dms.engine.staging import Staging
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.owning import own
@@ -91,6 +93,8 @@ class DmsEngine:
         tuning = self._tuning
         self._cache = Cache(self._volume / "cache", tuning.quota_bytes, tuning.keep_free_bytes)
         self._fetches = Fetches(self._cache)
+        self._reading = Reading(self._cache, self._fetches, tuning.quota_bytes)
+        self._siblings = {key: Siblings() for key in links}
         try:
             with suppress(OSError):  # a queue that is there already may do without
                 self._cache.make_room(ROWS_ROOM)
@@ -115,7 +119,7 @@ class DmsEngine:
             saveback=self._saveback,
             disk=self._disk,
             cache=self._cache,
-            reading=Reading(self._cache, self._fetches, tuning.quota_bytes),
+            reading=self._reading,
         )
 
     async def stop(self) -> None:
@@ -123,6 +127,7 @@ class DmsEngine:
         if self._started:
             self._started = False
             await self._saveback.stop()
+            await self._reading.stop()
             await self._fetches.stop()
             for names in self._names.values():
                 await names.stop()
@@ -173,7 +178,24 @@ class DmsEngine:
         opened = await self._changes.open(
             key, inner, write=write or truncate, create=create, truncate=truncate, exclusive=exclusive
         )
+        if opened.reader is not None and opened.size <= SMALL_FILE and not write:
+            self._open_ahead(key, inner)
         return cast("Handle", opened)
+
+    def _open_ahead(self, key: str, inner: str) -> None:
+        """A small file was opened: begin to fetch those that will be next (R10)."""
+        folder, name = split(inner)
+        within, link = f"{folder}/" if folder else "", self._links[key]
+        names = self._names[key]
+
+        def small(one: str) -> int | None:
+            entry = names.last_seen(within + one)[1]
+            return entry.size if entry is not None and not entry.is_folder and entry.size <= SMALL_FILE else None
+
+        found = self._siblings[key].opened(folder, name, names.fresh_folder(folder), small)
+        entries = [(within + one, names.last_seen(within + one)[1]) for one in found]
+        if entries and link.reachable:
+            self._reading.ahead(link, [(path, entry) for path, entry in entries if entry is not None])
 
     def read_cached(self, handle: Handle, start: int, stop: int) -> bytes | None:
         """The bytes, if they are all here and verified."""

@@ -56,7 +56,7 @@ class Names:
         known = self._entries.get(path)
         if known is not None and known.until > self._clock.monotonic():
             return _there(known.entry, path)
-        folder = self._fresh_folder(split(path)[0])
+        folder = self.fresh_folder(split(path)[0])
         if folder is not None and split(path)[1] not in folder:
             raise _absent(path)
         try:
@@ -68,7 +68,7 @@ class Names:
 
     async def listing(self, path: str) -> list[Entry]:
         """Everything in a folder."""
-        names = self._fresh_folder(path)
+        names = self.fresh_folder(path)
         if names is not None:
             return self._known_in(path, names)
         try:
@@ -77,6 +77,11 @@ class Names:
             if path in self._folders:
                 return self._known_in(path, self._folders[path][0])
             raise
+
+    def fresh_folder(self, path: str) -> set[str] | None:
+        """All names of a folder where that is believed to be known, else None. Not to be changed."""
+        known = self._folders.get(path)
+        return known[0] if known is not None and known[1] > self._clock.monotonic() else None
 
     def last_seen(self, path: str) -> tuple[bool, Entry | None]:
         """Whether anything was ever known about `path`, and what: believed even when old."""
@@ -179,10 +184,6 @@ class Names:
             self._entries.popitem(last=False)
         if before is not None and _differs(before.entry, entry):
             self._stale(path)
-
-    def _fresh_folder(self, path: str) -> set[str] | None:
-        known = self._folders.get(path)
-        return known[0] if known is not None and known[1] > self._clock.monotonic() else None
 
     def _known_in(self, path: str, names: set[str]) -> list[Entry]:
         inside = [self._entries.get(f"{path}/{name}" if path else name) for name in sorted(names)]

@@ -57,6 +57,11 @@ def first_touch(wanted: Extent, size: int) -> Extent:
     return Extent(wanted.start, min(size, max(wanted.stop, FIRST_TOUCH))) if wanted.start == 0 else wanted
 
 
+def also_wanted(head: bytes, size: int) -> list[Extent]:
+    """What a file that begins with `head` will be asked for next, by its format: the footer of Parquet (R11)."""
+    return [Extent(max(size - BLOCK, 0), size)] if head.startswith(b"PAR1") else []
+
+
 class Pattern:
     """How one handle reads a file of `size` bytes: whether that is a stream, and how far ahead of it to fetch (R8).
 

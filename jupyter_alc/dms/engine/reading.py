@@ -7,7 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import ArchiveUnreachable
-from jupyter_alc.dms.engine.planner import BLOCK, ONE_REQUEST, SMALL_FILE, Extent, Pattern, blocks_of, first_touch, plan
+from jupyter_alc.dms.engine.planner import (
+    BLOCK,
+    ONE_REQUEST,
+    SMALL_FILE,
+    Extent,
+    Pattern,
+    also_wanted,
+    blocks_of,
+    first_touch,
+    plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,10 +35,30 @@ class Reading:
 
     def __init__(self, cache: Cache, fetches: Fetches, quota_bytes: int) -> None:
         self.cache, self.fetches, self.quota_bytes = cache, fetches, quota_bytes
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, link: Link, path: str, entry: Entry) -> ArchiveFile:
         """One version, opened; close it once."""
         return ArchiveFile(self, link, path, entry)
+
+    def ahead(self, link: Link, files: list[tuple[str, Entry]]) -> None:
+        """Begin to fetch small files whole (R10)."""
+        task = asyncio.create_task(self._ahead(link, files))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Begin nothing more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ahead(self, link: Link, files: list[tuple[str, Entry]]) -> None:
+        for path, entry in files:
+            file = self.open(link, path, entry)
+            file.begin([Extent(0, entry.size)])
+            file.close()
+            await asyncio.sleep(0)  # opening many is work: others have their turn between
 
 
 class ArchiveFile:
@@ -66,8 +96,10 @@ class ArchiveFile:
         wanted = Extent(start, stop)
         got = await self._through_cache(wanted) if self._version is not None else None
         if got is None:
-            got = await self._link.read(self.path, start, stop, self.entry.token)
+            got = bytes(await self._link.read(self.path, start, stop, self.entry.token))
         self._link.need(len(got))
+        if start == 0:
+            self.begin(also_wanted(got, self.entry.size))
         return got
 
     def close(self) -> None:
@@ -76,11 +108,14 @@ class ArchiveFile:
             self._reading.cache.close(self._version)
             self._version = None
 
+    def begin(self, wants: list[Extent]) -> None:
+        """Begin to fetch what nobody waits for yet; what finds no room is left out."""
+        if self._version is not None and wants:
+            self._start(self._version, wants)
+
     def _fill(self) -> None:
-        """Begin to fetch what the window lacks (R8); what finds no room is not fetched ahead."""
-        version = self._version
-        if version is not None:
-            self._start(version, [self._window()])
+        if self._version is not None:
+            self.begin([self._window()])
 
     def _window(self) -> Extent:
         return self._pattern.fill(min(int(self._link.line.bytes_per_second), self._reading.quota_bytes // 4))
@@ -135,7 +170,11 @@ class ArchiveFile:
 
     def _begin_all(self, version: CachedVersion, planned: asyncio.Future[set[int]]) -> None:
         wants, self._wants, self._planned = self._wants, [], None
-        planned.set_result(self._start(version, wants))
+        refused = {number for one in wants for number in blocks_of(one)}
+        try:
+            refused = self._start(version, wants)
+        finally:
+            planned.set_result(refused)  # whatever went wrong, nobody waits for it: they read past the cache
 
     def _start(self, version: CachedVersion, wants: list[Extent]) -> set[int]:
         """Begin the requests that bring `wants`; the blocks that found no room."""

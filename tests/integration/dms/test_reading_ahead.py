@@ -1,0 +1,133 @@
+"""What is fetched ahead of a reader: streams, small files, Parquet; R8, R10 and R11 of docs/semantics/dms.md."""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.dms.adapters.local import LocalAdapter
+from jupyter_alc.testing.engines import get, running_engine
+
+pytestmark = pytest.mark.integration
+MIB = 1024 * 1024
+SECONDS = 0.02
+
+
+class FarAway(LocalAdapter):
+    """A folder at the end of a line that takes 20 ms for each answer; what was read is written down."""
+
+    def __init__(self, url, credentials):
+        super().__init__(url, credentials)
+        self.reads = []
+
+    async def read_range(self, path, start, stop, if_token):
+        self.reads.append((path, start, stop))
+        await asyncio.sleep(SECONDS)
+        return await super().read_range(path, start, stop, if_token)
+
+
+@pytest.fixture
+def top(tmp_path):
+    (tmp_path / "top").mkdir()
+    return tmp_path / "top"
+
+
+@pytest.fixture
+async def far(tmp_path, top):
+    """An engine on the folder `top`, and its adapter."""
+    made = []
+
+    def adapter(dataset):
+        made.append(FarAway(dataset.url, {}))
+        return made[0]
+
+    dataset = MountedDataset("far", "Far", "local", str(top), Access.READ, published=True)
+    async with running_engine(tmp_path / "volume", [dataset], adapters=adapter) as engine:
+        yield engine, made[0]
+
+
+def old(path, content):
+    """A file that was not changed just now, so that its version is settled."""
+    path.write_bytes(content)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return content
+
+
+async def read_on(engine, handle, step):
+    """Read as the mount does: hits without the engine's loop, misses through it."""
+    got, waits = [], 0
+    for at in range(0, handle.size, step):
+        piece = await asyncio.to_thread(engine.read_cached, handle, at, at + step)
+        if piece is None:
+            waits += 1
+            piece = await engine.read(handle, at, at + step)
+        got.append(piece)
+    return b"".join(got), waits
+
+
+async def test_r8_a_stream_of_hits_is_filled_ahead_and_every_byte_comes_once(far, top):
+    engine, adapter = far
+    content = old(top / "stream", os.urandom(64 * MIB + 17))
+    handle = await engine.open("far/stream")
+    begun = time.monotonic()
+    got, waits = await read_on(engine, handle, 128 * 1024)
+    seconds = time.monotonic() - begun
+    await engine.close(handle)
+    assert got == content
+    assert sum(stop - start for _, start, stop in adapter.reads) == len(content)
+    assert max(stop - start for _, start, stop in adapter.reads) <= 4 * MIB
+    assert waits < 100
+    assert seconds < 0.5 * SECONDS * len(content) / (128 * 1024)
+
+
+async def test_r8_a_jump_ends_it(far, top):
+    engine, adapter = far
+    content = old(top / "stream", os.urandom(64 * MIB))
+    handle = await engine.open("far/stream")
+    for at in range(0, 8 * MIB, 128 * 1024):
+        await engine.read(handle, at, at + 128 * 1024)
+    await engine.read(handle, 60 * MIB, 60 * MIB + 10)
+    await asyncio.sleep(10 * SECONDS)
+    count = len(adapter.reads)
+    for at in range(8 * MIB - 640 * 1024, 8 * MIB, 128 * 1024):
+        assert await engine.read(handle, at, at + 128 * 1024) == content[at : at + 128 * 1024]
+    assert engine.read_cached(handle, 59 * MIB, 59 * MIB + 10) is None
+    assert len(adapter.reads) <= count + 1
+    await engine.close(handle)
+
+
+async def test_r9_what_is_wanted_at_once_is_one_plan(far, top):
+    engine, adapter = far
+    content = old(top / "file", os.urandom(8 * MIB))
+    handle = await engine.open("far/file")
+    await engine.read(handle, 4 * MIB, 4 * MIB + 10)  # so that the line's latency is known
+    before = len(adapter.reads)
+    places = [MIB, MIB + 64 * 1024, MIB + 3 * 64 * 1024, MIB + 5, 7 * MIB]
+    got = await asyncio.gather(*(engine.read(handle, at, at + 1000) for at in places))
+    assert got == [content[at : at + 1000] for at in places]
+    assert adapter.reads[before:] == [("file", MIB, MIB + 256 * 1024), ("file", 7 * MIB, 7 * MIB + 64 * 1024)]
+    await engine.close(handle)
+
+
+async def test_r10_small_files_in_order_come_ahead_in_parallel(far, top):
+    engine, adapter = far
+    contents = [old(top / f"run-{number:03}.dat", os.urandom(4096)) for number in range(100)]
+    names = [one.name for one in await engine.ls("far")]
+    begun = time.monotonic()
+    assert [await get(engine, f"far/{name}") for name in names] == contents
+    seconds = time.monotonic() - begun
+    assert sorted(adapter.reads) == [(name, 0, 4096) for name in names]
+    assert seconds < len(names) * SECONDS / 3
+
+
+async def test_r11_the_footer_of_a_parquet_file_comes_with_its_first_bytes(far, top):
+    engine, adapter = far
+    content = old(top / "table.parquet", b"PAR1" + os.urandom(2 * MIB))
+    handle = await engine.open("far/table.parquet")
+    await engine.read(handle, 0, 4)
+    for at in (len(content) - 8, len(content) - 60_000):
+        assert await engine.read(handle, at, len(content)) == content[at:]
+    assert [one[1] for one in adapter.reads] == [0, len(content) // 65_536 * 65_536 - 65_536]
+    await engine.close(handle)
