@@ -47,7 +47,7 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
     def __init__(self, socket: str | None = None, **options: Any) -> None:
         super().__init__(socket=socket, **options)
         self._socket = socket
-        self._accesses: dict[tuple[int, int], Access] = {}
+        self._accesses: dict[tuple[int, asyncio.AbstractEventLoop], Access] = {}
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -67,9 +67,11 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
 
     def _access(self) -> Access:
         """The way to the data from this process and loop."""
-        key = (os.getpid(), id(asyncio.get_running_loop()))
+        key = (os.getpid(), asyncio.get_running_loop())
         if key not in self._accesses:
-            self._accesses = {known: way for known, way in self._accesses.items() if known[0] == key[0]}
+            self._accesses = {
+                known: way for known, way in self._accesses.items() if known[0] == key[0] and not known[1].is_closed()
+            }
             self._accesses[key] = _way(self._socket)
         return self._accesses[key]
 
