@@ -25,15 +25,21 @@ class Fetches:
 
     def start(self, link: Link, path: str, token: str, version: CachedVersion, extent: Extent) -> bool:
         """Begin to fetch `extent`; False when there is no room to keep it."""
-        if not self._cache.reserve(extent.size):
+        room = version.needs(extent)
+        if not self._cache.reserve(room):
             return False
         numbers = blocks_of(extent)
         version.users += 1
         version.busy.update(numbers)
-        task = asyncio.create_task(self._fetch(link, path, token, version, extent))
+
+        async def fetch() -> bool:
+            got = await link.read(path, extent.start, extent.stop, token)
+            return await self._cache.store(version, extent, got)
+
+        task = asyncio.create_task(fetch())
         for number in numbers:
             self._going[version.key, number] = task
-        task.add_done_callback(lambda done: self._landed(version, numbers, done))
+        task.add_done_callback(lambda done: self._landed(version, numbers, room, done))
         return True
 
     async def stop(self) -> None:
@@ -44,18 +50,11 @@ class Fetches:
         await asyncio.gather(*going, return_exceptions=True)
         await asyncio.sleep(0)
 
-    async def _fetch(self, link: Link, path: str, token: str, version: CachedVersion, extent: Extent) -> bool:
-        got = None
-        try:
-            got = await link.read(path, extent.start, extent.stop, token)
-        finally:
-            kept = self._cache.settle(version, extent, got)
-        return kept
-
-    def _landed(self, version: CachedVersion, numbers: range, task: asyncio.Task[bool]) -> None:
+    def _landed(self, version: CachedVersion, numbers: range, room: int, task: asyncio.Task[bool]) -> None:
         for number in numbers:
             self._going.pop((version.key, number), None)
         version.busy.difference_update(numbers)
+        self._cache.release(room)
         self._cache.close(version)
         if not task.cancelled():
             task.exception()

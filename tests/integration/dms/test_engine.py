@@ -136,7 +136,8 @@ async def test_a_stream_moves_every_byte_once_in_few_requests(engine, archive):
     gets = [one for one in since(archive, before) if one["method"] == "GET"]
     assert len(gets) < 32  # while it is young it asks often, for little
     status = next(one for one in engine.status() if one.id == "sans-examples")
-    assert status.moved_bytes == status.needed_bytes == status.cached_bytes == len(expected)
+    assert status.moved_bytes == status.needed_bytes == len(expected)
+    assert len(expected) <= status.cached_bytes <= len(expected) + 2 * 4096  # whole pages, and the checksums
 
 
 class Opened:

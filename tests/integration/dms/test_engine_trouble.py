@@ -151,8 +151,8 @@ async def test_a_mistake_in_tidying_up_does_not_end_the_sending(engine, behind, 
 async def test_r6_a_cache_whose_index_takes_no_more_rows_is_read_past(engine, behind):
     for number in range(40):
         (behind / f"f{number:03}{'x' * 180}").write_bytes(os.urandom(1000))
-    pages = engine._cache._index.execute("PRAGMA page_count").fetchone()[0]
-    engine._cache._index.execute(f"PRAGMA max_page_count={pages}")
+    pages = engine._cache._index._connection.execute("PRAGMA page_count").fetchone()[0]
+    engine._cache._index._connection.execute(f"PRAGMA max_page_count={pages}")
     for one in behind.iterdir():
         assert await get(engine, f"ds/{one.name}") == one.read_bytes()
 
