@@ -232,7 +232,8 @@ def make_all(*, dev: bool) -> None:
     for name in ENVIRONMENTS:
         from_checkout = dev and name == "host"
         lock = (BUILD / "stamps" / f"environment-{name}").read_text()
-        mark = f"editable {lock}" if from_checkout else made_from + lock
+        # entry points are read at installation, also from a checkout
+        mark = f"editable {fingerprint(files('pyproject.toml'))} {lock}" if from_checkout else made_from + lock
         step(
             f"install-{name}",
             mark,
