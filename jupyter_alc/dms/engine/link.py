@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, ReadOnly
-from jupyter_alc.dms.adapters.interface import Adapter, AnsweredBadly, Folders, Uploads
+from jupyter_alc.dms.adapters.interface import Adapter, AnsweredBadly, Folders, Streams, Uploads
 from jupyter_alc.dms.engine.line import Line
 
 if TYPE_CHECKING:
@@ -72,14 +73,17 @@ class Link:
         await self._turn()
         try:
             self._refuse_while_away()
-            return await self._asked(call, deadline_seconds or self.deadline_seconds, again=again)
+            return await self._asked(
+                lambda: self._once_or_twice(call, again=again and self.reachable),
+                deadline_seconds or self.deadline_seconds,
+            )
         finally:
             self._slots.release()
 
-    async def _asked(self, call: Callable[[], Coroutine[Any, Any, T]], seconds: float, *, again: bool) -> T:
+    async def _asked(self, call: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._once_or_twice(call, again=again and self.reachable)
+                answer = await call()
         except TimeoutError as error:
             late = ArchiveUnreachable("The archive does not answer in time.", next_step="Try again in a moment.")
             raise self._lost(late) from error
@@ -119,6 +123,28 @@ class Link:
         got = await self.ask(lambda: self._timed(path, start, stop, token))
         self.moved_bytes += len(got)
         return got
+
+    async def pieces(self, path: str, start: int, token: str) -> AsyncGenerator[bytes]:
+        """The bytes from `start` to the end as they come, each piece in time; one request for as long as it lasts."""
+        assert isinstance(self.adapter, Streams)
+        self._refuse_while_away()
+        await self._turn()
+        try:
+            self.requests += 1
+            stream = self.adapter.open_stream(path, start, token)
+
+            async def following() -> bytes:
+                return await anext(stream, b"")
+
+            try:
+                while piece := await self._asked(following, self.deadline_seconds):
+                    self.moved_bytes += len(piece)
+                    yield piece
+            finally:
+                if isinstance(stream, AsyncGenerator):
+                    await stream.aclose()
+        finally:
+            self._slots.release()
 
     async def _timed(self, path: str, start: int, stop: int, token: str) -> Bytes:
         begun = self._clock.monotonic()

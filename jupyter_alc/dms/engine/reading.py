@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import ArchiveUnreachable
+from jupyter_alc.dms.adapters.interface import Streams
 from jupyter_alc.dms.engine.planner import (
     BLOCK,
     ONE_REQUEST,
@@ -18,6 +19,7 @@ from jupyter_alc.dms.engine.planner import (
     first_touch,
     plan,
 )
+from jupyter_alc.dms.engine.streams import FileStreams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +37,7 @@ class Reading:
 
     def __init__(self, cache: Cache, fetches: Fetches, quota_bytes: int) -> None:
         self.cache, self.fetches, self.quota_bytes = cache, fetches, quota_bytes
+        self.streams = FileStreams(cache, quota_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, link: Link, path: str, entry: Entry) -> ArchiveFile:
@@ -52,6 +55,7 @@ class Reading:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.streams.stop()
 
     async def _ahead(self, link: Link, files: list[tuple[str, Entry]]) -> None:
         for path, entry in files:
@@ -98,7 +102,7 @@ class ArchiveFile:
         if got is None:
             got = bytes(await self._link.read(self.path, start, stop, self.entry.token))
         self._link.need(len(got))
-        if start == 0:
+        if start == 0 and not self._streamed():
             self.begin(also_wanted(got, self.entry.size))
         return got
 
@@ -110,8 +114,16 @@ class ArchiveFile:
 
     def begin(self, wants: list[Extent]) -> None:
         """Begin to fetch what nobody waits for yet; what finds no room is left out."""
-        if self._version is not None and wants:
+        if self._version is None or not wants:
+            return
+        if self._streamed():
+            self._reading.streams.begin(self._link, self.path, self.entry.token, self._version, wants)
+        else:
             self._start(self._version, wants)
+
+    def _streamed(self) -> bool:
+        adapter = self._link.adapter
+        return adapter.capabilities.ranges != "full" and isinstance(adapter, Streams)
 
     def _fill(self) -> None:
         if self._version is not None:
@@ -148,6 +160,9 @@ class ArchiveFile:
 
     async def _bring(self, version: CachedVersion, wanted: Extent, goal: list[Extent]) -> bool:
         """Wait for the fetches that bring `wanted`, begun with the rest of `goal`; False when there is no room."""
+        if self._streamed():
+            streams = self._reading.streams
+            return await streams.bring(self._link, self.path, self.entry.token, version, [wanted, *goal])
         needed = set(blocks_of(wanted))
         if needed & await self._together(version, goal):
             return False
