@@ -50,7 +50,7 @@ class BlockFile:
         self._present, self._verified = bytearray(self._count), bytearray(self._count)
         self._sums = array("I", bytes(4 * self._count))  # 4 bytes each on little-endian machines; 0 is "not here"
         self._used = bytearray(-(-self._count // HOLE))
-        self._turn = self._blocks = 0
+        self._turn = self._blocks = self._unsettled = 0
         self._storing: set[int] = set()
         self._closed = False
         self._data = self._side = -1
@@ -83,12 +83,12 @@ class BlockFile:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of the disk that it takes."""
+        """The bytes of the disk that it takes, less what stores brought that are not settled yet."""
         whole = self._blocks * BLOCK
         tail = self.size % BLOCK
         if tail and self._count and self._present[-1]:
             whole -= BLOCK - _pages(tail)
-        return whole + beside(self.size) if self.on_disk else 0
+        return whole + beside(self.size) - self._unsettled if self.on_disk else 0
 
     def read(self, start: int, stop: int) -> bytes | None:
         """The bytes if each block is here and holds its checksum, else None. Never waits for the archive."""
@@ -108,24 +108,39 @@ class BlockFile:
         self.served += 1
         return got
 
-    def store(self, extent: Extent, got: bytes | bytearray | memoryview) -> None:
-        """Keep `got`, whole blocks from `extent.start`. `OSError` on a full disk; what is not whole is not marked."""
+    def store(self, extent: Extent, got: bytes | bytearray | memoryview) -> int:
+        """Keep `got`, whole blocks from `extent.start`; the bytes that it takes of the disk, for `settle`.
+
+        `OSError` on a full disk; what is not whole is not marked.
+        """
         view = memoryview(got)
         if len(view) != extent.size:
             raise OSError(errno.EIO, f"{len(view)} bytes came for {extent.size}")
         with self._lock:
             mine = {n for n in blocks_of(extent) if not self._present[n] and n not in self._storing}
             if self._closed or not mine:
-                return
+                return 0
             self._storing |= mine
+        taken = 0
         try:
-            self._create()
+            taken += self._create()
             for run in _runs(sorted(mine)):
-                self._store_run(run, view[run[0] * BLOCK - extent.start : (run[-1] + 1) * BLOCK - extent.start])
+                taken += self._store_run(
+                    run, view[run[0] * BLOCK - extent.start : (run[-1] + 1) * BLOCK - extent.start]
+                )
+        except BaseException:
+            self.settle(taken)
+            raise
         finally:
             with self._lock:
                 self._storing -= mine
                 self._shut_if_over()
+        return taken
+
+    def settle(self, taken: int) -> None:
+        """Count what a store took from now on; until then whoever ordered it has it reserved."""
+        with self._lock:
+            self._unsettled -= taken
 
     def forget(self, busy: Collection[int] = ()) -> list[int]:
         """Take the blocks of one hole that was not used lately for not here, none of `busy`, and answer their numbers.
@@ -166,18 +181,21 @@ class BlockFile:
             self._closed = True
             self._shut_if_over()
 
-    def _store_run(self, run: range, got: memoryview) -> None:
+    def _store_run(self, run: range, got: memoryview) -> int:
         _write_all(self._data, got, run[0] * BLOCK)
         sums = array("I", (_sum(got[at : at + BLOCK]) for at in range(0, len(got), BLOCK)))
         _write_all(self._side, sums.tobytes(), _HEAD.size + 4 * run[0])
         with self._lock:
-            if not self._closed:
-                self._sums[run[0] : run[-1] + 1] = sums
-                self._verified[run[0] : run[-1] + 1] = b"\1" * len(run)
-                self._present[run[0] : run[-1] + 1] = b"\1" * len(run)
-                self._blocks += len(run)
-                first, last = run[0] // HOLE, run[-1] // HOLE
-                self._used[first : last + 1] = b"\1" * (last + 1 - first)
+            if self._closed:
+                return 0
+            self._sums[run[0] : run[-1] + 1] = sums
+            self._verified[run[0] : run[-1] + 1] = b"\1" * len(run)
+            self._present[run[0] : run[-1] + 1] = b"\1" * len(run)
+            self._blocks += len(run)
+            first, last = run[0] // HOLE, run[-1] // HOLE
+            self._used[first : last + 1] = b"\1" * (last + 1 - first)
+            self._unsettled += _pages(len(got))
+        return _pages(len(got))
 
     def _shut_if_over(self) -> None:
         if self._closed and not self._storing:
@@ -234,9 +252,9 @@ class BlockFile:
         for path in (self.side_path, self.data_path):
             path.unlink(missing_ok=True)
 
-    def _create(self) -> None:
+    def _create(self) -> int:
         if self._data >= 0:
-            return
+            return 0
         self.data_path.parent.mkdir(exist_ok=True, mode=0o700)
         data = os.open(self.data_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -252,7 +270,10 @@ class BlockFile:
             os.close(data)
             os.close(side)
             raise
-        self._side, self._data = side, data
+        with self._lock:
+            self._unsettled += beside(self.size)
+            self._side, self._data = side, data
+        return beside(self.size)
 
 
 def _sum(block: bytes | memoryview) -> int:

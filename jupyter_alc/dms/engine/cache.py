@@ -100,9 +100,10 @@ class Cache:
 
     def counts(self) -> Counts:
         """What happened since the start."""
-        files = [one.file for one in self._open.values()]
-        served = self._served + sum(one.served for one in files)
-        dropped = self._dropped + sum(one.dropped for one in files)
+        with self._lock:
+            files = [one.file for one in (*self._open.values(), *self._closing.values())]
+            served = self._served + sum(one.served for one in files)
+            dropped = self._dropped + sum(one.dropped for one in files)
         return Counts(max(served - self._missed, 0), self._missed, self._evicted, dropped)
 
     def open(self, dataset: str, address: str, path: str, token: str, size: int) -> CachedVersion:
@@ -137,24 +138,31 @@ class Cache:
         return True
 
     def release(self, size: int) -> None:
-        """End a reservation, after the store or without one."""
+        """End a reservation for which nothing came."""
         self._reserved -= size
 
-    async def store(self, version: CachedVersion, extent: Extent, got: bytes | bytearray | memoryview) -> bool:
-        """Keep what came for `extent`; False when the disk would not take it.
+    async def store(
+        self, version: CachedVersion, extent: Extent, got: bytes | bytearray | memoryview, reserved: int = 0
+    ) -> bool:
+        """Keep what came for `extent` and end a reservation of `reserved`; False when the disk would not take it.
 
         Whoever is cancelled here waits for a write that has begun, so that reservation and files end in order.
         """
         done = self._hand.submit(self._store, version, extent, got)
         waiting = asyncio.wrap_future(done)
         try:
-            return await asyncio.shield(waiting)
+            taken = await asyncio.shield(waiting)
         except asyncio.CancelledError:
             done.cancel()  # if it has not begun
             while not waiting.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([waiting])
+            taken = None if waiting.cancelled() else waiting.result()
             raise
+        finally:
+            self._reserved -= reserved
+            version.file.settle(taken or 0)
+        return taken is not None
 
     def make_room(self, size: int) -> None:
         """Evict until the disk has `size` bytes free for what cannot be fetched again; `OSError` if it cannot."""
@@ -207,16 +215,15 @@ class Cache:
             self._dropped, version.file.dropped = self._dropped + version.file.dropped, 0
             version.file.close()
 
-    def _store(self, version: CachedVersion, extent: Extent, got: bytes | bytearray | memoryview) -> bool:
+    def _store(self, version: CachedVersion, extent: Extent, got: bytes | bytearray | memoryview) -> int | None:
         try:
             if not version.noted:
                 self._index.opened(version.key, version.dataset, version.path, version.token)
                 version.noted = True
-            version.file.store(extent, got)
+            return version.file.store(extent, got)
         except OSError as error:
             log.warning("The cache's disk refuses (%s); reading past it.", error.strerror)
-            return False
-        return True
+            return None
 
     def _free(self) -> int:
         seen = os.statvfs(self._disk)

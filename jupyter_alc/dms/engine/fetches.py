@@ -31,15 +31,16 @@ class Fetches:
         numbers = blocks_of(extent)
         version.users += 1
         version.busy.update(numbers)
+        reserved = [room]  # until the cache has it
 
         async def fetch() -> bool:
             got = await link.read(path, extent.start, extent.stop, token)
-            return await self._cache.store(version, extent, got)
+            return await self._cache.store(version, extent, got, reserved.pop())
 
         task = asyncio.create_task(fetch())
         for number in numbers:
             self._going[version.key, number] = task
-        task.add_done_callback(lambda done: self._landed(version, numbers, room, done))
+        task.add_done_callback(lambda done: self._landed(version, numbers, sum(reserved), done))
         return True
 
     async def stop(self) -> None:

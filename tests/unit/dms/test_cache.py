@@ -38,10 +38,7 @@ async def keep(cache, version, extent, got):
     room = version.needs(extent)
     if not cache.reserve(room):
         return False
-    try:
-        return await cache.store(version, extent, got)
-    finally:
-        cache.release(room)
+    return await cache.store(version, extent, got, room)
 
 
 def on_disk(folder):
