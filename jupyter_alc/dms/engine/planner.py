@@ -92,6 +92,16 @@ class Pattern:
                 return True
         return False
 
+    def lost(self, start: int) -> bool:
+        """Say that what was read at `start` had been fetched ahead and is not here; True when the window wants `fill`.
+
+        It did not come, or the quota had no room until it was read: the next window is half as large.
+        """
+        if start >= self._filled:
+            return False
+        self._filled, self.window = start, self.window // 4 // BLOCK * BLOCK
+        return True
+
     def fill(self, most: int) -> Extent:
         """The bytes to have next, at most `most` beyond the last read; empty where there is nothing to do.
 

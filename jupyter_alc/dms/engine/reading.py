@@ -142,7 +142,7 @@ class ArchiveFile:
         version.users += 1
         try:
             goal = [self._first(wanted)]
-            if self._pattern.note(wanted.start, wanted.stop):
+            if self._pattern.note(wanted.start, wanted.stop) or self._lost(version, wanted):
                 goal.append(self._window())
             for _ in range(_TRIES):
                 got = version.file.read(wanted.start, wanted.stop)
@@ -153,6 +153,11 @@ class ArchiveFile:
             return version.file.read(wanted.start, wanted.stop)
         finally:
             cache.close(version)
+
+    def _lost(self, version: CachedVersion, wanted: Extent) -> bool:
+        going, has = self._reading.fetches.going, version.file.has
+        gone = any(not has(number) and going(version, number) is None for number in blocks_of(wanted))
+        return gone and not self._streamed() and self._pattern.lost(wanted.start)
 
     def _first(self, wanted: Extent) -> Extent:
         first, self._touched = not self._touched, True

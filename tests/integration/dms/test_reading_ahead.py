@@ -98,6 +98,24 @@ async def test_r8_a_jump_ends_it(far, top):
     await engine.close(handle)
 
 
+async def test_r8_after_the_archive_was_away_a_stream_is_one_again(far, top):
+    engine, adapter = far
+    content = old(top / "stream", os.urandom(32 * MIB))
+    handle = await engine.open("far/stream")
+    for at in range(0, 16 * MIB, 128 * 1024):
+        await engine.read(handle, at, at + 128 * 1024)
+    await asyncio.sleep(10 * SECONDS)
+    reader = handle.reader
+    for number in range(16 * MIB // 65_536, 32 * MIB // 65_536):  # as if nothing of its window had come
+        if reader._version.file.has(number):
+            reader._version.file.drop(number)
+    before = len(adapter.reads)
+    got = [await engine.read(handle, at, at + 128 * 1024) for at in range(16 * MIB, 32 * MIB, 128 * 1024)]
+    assert b"".join(got) == content[16 * MIB :]
+    assert len(adapter.reads) - before < 20
+    await engine.close(handle)
+
+
 async def test_r9_what_is_wanted_at_once_is_one_plan(far, top):
     engine, adapter = far
     content = old(top / "file", os.urandom(8 * MIB))

@@ -164,6 +164,17 @@ def test_r8_hits_advance_the_window_before_the_reader_has_to_wait():
     assert waits <= 8
 
 
+def test_r8_a_window_that_did_not_come_is_fetched_again_half_as_large():
+    reader = Reader(1024 * MIB)
+    for at in range(0, 32 * MIB, MIB):
+        reader.read(at, MIB)
+    window = reader.pattern.window
+    assert not reader.pattern.lost(900 * MIB)
+    assert reader.pattern.lost(31 * MIB)
+    ahead = reader.pattern.fill(MOST_AHEAD)
+    assert (ahead.start, reader.pattern.window) == (32 * MIB, window // 2)
+
+
 def test_r8_a_quota_of_less_than_a_block_ahead_has_no_windows():
     pattern = Pattern(64 * MIB)
     fills = [pattern.fill(BLOCK - 1).size for at in range(0, 64 * MIB, BLOCK) if pattern.note(at, at + BLOCK)]
