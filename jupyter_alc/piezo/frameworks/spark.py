@@ -192,6 +192,8 @@ def _session(connect_url: str, session_id: str) -> Any:
     from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
     from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
+    from jupyter_alc.piezo.frameworks.spark_source import DmsSource  # noqa: PLC0415
+
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as pyspark's own builder does, which takes no channel
     url = f"{connect_url};session_id={session_id};user_id={_user()}"
     session = SparkSession.builder.channelBuilder(DefaultChannelBuilder(url, list(_DIRECT))).create()
@@ -199,6 +201,7 @@ def _session(connect_url: str, session_id: str) -> Any:
     session.client.set_retry_policies(
         [DefaultPolicy(max_retries=8, initial_backoff=100, backoff_multiplier=2, max_backoff=4000)]
     )
+    session.dataSource.register(DmsSource)
     return session
 
 
