@@ -149,7 +149,7 @@ class Cache:
         Whoever is cancelled here waits for a write that has begun, so that reservation and files end in order.
         """
         done = self._hand.submit(self._store, version, extent, got)
-        waiting = asyncio.wrap_future(done)
+        waiting, taken = asyncio.wrap_future(done), None
         try:
             taken = await asyncio.shield(waiting)
         except asyncio.CancelledError:

@@ -86,7 +86,7 @@ class Index:
         try:
             with self._connection:
                 yield self._connection
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise OSError(errno.ENOSPC, "the cache's index takes no more") from error
 
     def _bytes(self, key: str, told: int | None) -> int:
