@@ -4,7 +4,7 @@ HOST := build/env/host/bin
 export PYTHONSAFEPATH := 1
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help demo up test check format env dev lock bench docs clean
+.PHONY: help demo up test check format env dev lock bench campaign docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ lock: env  ## write the lock files anew
 
 bench: env-browser  ## measure; the figures go to build/bench
 	@PYTHONPATH=tests $(HOST)/python -m bench
+
+campaign: env  ## kill and damage the data cache by the hundred, seeded; figures on the screen
+	@PYTHONPATH=tests $(HOST)/python -P -m campaign cache
 
 clean:  ## remove what was built here (the cache folder stays)
 	@rm -rf build labextension/node_modules labextension/lib jupyter_alc/labextension

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 SHIPPED: Final[Mapping[str, Mapping[str, str]]] = {
     "jupyter_alc.adapters": {
         "fsspec": "jupyter_alc.dms.adapters.basic:BasicAdapter",
+        "http": "jupyter_alc.dms.adapters.http:HttpAdapter",
         "local": "jupyter_alc.dms.adapters.local:LocalAdapter",
+        "s3": "jupyter_alc.dms.adapters.s3:S3Adapter",
         "webdav": "jupyter_alc.dms.adapters.webdav:WebdavAdapter",
     },
     "jupyter_alc.clouds": {"local": "jupyter_alc.vmm.clouds.local:LocalNodeDriver"},

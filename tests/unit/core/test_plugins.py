@@ -91,7 +91,7 @@ def test_an_unknown_adapter_is_told_with_its_line_and_those_there_are(tmp_path: 
     file.write_text(CATALOGUE.format(adapter="drum"))
     with pytest.raises(BadFile, match=r"catalogue.yaml, line 4: .*'drum'") as told:
         Catalogue.from_file(file)
-    assert "fsspec, local" in told.value.next_step
+    assert "fsspec, http, local" in told.value.next_step
     with pytest.raises(BadInput, match="drum"):
         open_adapter(MountedDataset("d", "D", "drum", "x", Access.READ))
 
