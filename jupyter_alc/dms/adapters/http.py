@@ -14,7 +14,7 @@ from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.asking import Asking, authorization, below
 from jupyter_alc.dms.adapters.indexes import folder_entry, index
 from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
-from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
+from jupyter_alc.dms.adapters.ranged import FINE, RangedReads
 from jupyter_alc.dms.adapters.statuses import error_of
 from jupyter_alc.dms.adapters.versions import http_seconds, is_weak, server_time, token_of
 from jupyter_alc.dms.entry import Entry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-class HttpAdapter:
+class HttpAdapter(RangedReads):
     """The files below one address; `credentials` hold `username` and `password`, or a bearer `token`."""
 
     def __init__(self, url: str, credentials: Mapping[str, str]) -> None:
@@ -107,24 +107,9 @@ class HttpAdapter:
                 f"The server shows no index of {path or 'its top'}.", next_step="Read files by their names."
             ) from error
 
-    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
-        """One GET of `bytes=start-(stop-1)`."""
-        if start >= stop:
-            return bytearray()
-        async with self._get(path, start, stop, if_token) as answer:
-            return await taken(answer, path, start, stop, if_token)
-
-    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
-        """One GET of `bytes=start-`, its body as it comes."""
-        async with self._get(path, start, None, if_token) as answer:
-            async for piece in pieces(answer, path, start, if_token):
-                yield piece
-
     @asynccontextmanager
-    async def _get(
-        self, path: str, start: int, stop: int | None, if_token: str
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers, url = range_headers(start, stop, if_token), below(self._base, path)
+    async def _get(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = below(self._base, path)
         async with self._asking.ask("GET", url, path, fine=FINE, headers=headers, redirects=True) as answer:
             if "Range" in headers and answer.status == 200:
                 self._ranges = "none"

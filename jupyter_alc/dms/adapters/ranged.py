@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from jupyter_alc.core.errors import ArchiveUnreachable
@@ -9,11 +10,33 @@ from jupyter_alc.dms.adapters.interface import AnsweredBadly
 from jupyter_alc.dms.adapters.versions import changed, condition, content_range, must_be, size_in, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
 
 FINE = frozenset({200, 206})
+
+
+class RangedReads(ABC):
+    """The reading half of an adapter whose files are GET over HTTP."""
+
+    @abstractmethod
+    def _get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """GET `path` with these headers; whatever is not `FINE` becomes one of our errors."""
+
+    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
+        """One GET of `bytes=start-(stop-1)`, with If-Match and a look at the ETag that came back."""
+        if start >= stop:
+            return bytearray()
+        async with self._get(path, range_headers(start, stop, if_token)) as answer:
+            return await taken(answer, path, start, stop, if_token)
+
+    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
+        """One GET of `bytes=start-`, its body as it comes."""
+        async with self._get(path, range_headers(start, None, if_token)) as answer:
+            async for piece in pieces(answer, path, start, if_token):
+                yield piece
 
 
 def range_headers(start: int, stop: int | None, if_token: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from jupyter_alc.core.errors import ArchiveUnreachable, BadInput, FileNotThere, 
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.asking import Asking
 from jupyter_alc.dms.adapters.interface import Capabilities
-from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
+from jupyter_alc.dms.adapters.ranged import FINE, RangedReads
 from jupyter_alc.dms.adapters.s3_answers import Page, error_from, folder_entry, is_name, page, quoted, settled
 from jupyter_alc.dms.adapters.s3_signing import Signer
 from jupyter_alc.dms.adapters.versions import http_seconds
@@ -31,7 +31,7 @@ _REFUSED: Final = frozenset({400, 401, 403})
 _EXAMPLE: Final = "Write s3://bucket/prefix?endpoint=https://host:port."
 
 
-class S3Adapter:
+class S3Adapter(RangedReads):
     """The keys below one prefix of a bucket: `s3://bucket/prefix?endpoint=http://host:port&region=…`.
 
     Without `endpoint` it is Amazon's of the region. `credentials` and `renew` are those of `s3_signing.Signer`.
@@ -98,24 +98,8 @@ class S3Adapter:
                 raise _not_s3()
             told = following
 
-    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
-        """One GET of `bytes=start-(stop-1)`, with If-Match and a look at the ETag that came back."""
-        if start >= stop:
-            return bytearray()
-        async with self._get(path, start, stop, if_token) as answer:
-            return await taken(answer, path, start, stop, if_token)
-
-    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
-        """One GET of `bytes=start-`, its body as it comes."""
-        async with self._get(path, start, None, if_token) as answer:
-            async for piece in pieces(answer, path, start, if_token):
-                yield piece
-
     @asynccontextmanager
-    async def _get(
-        self, path: str, start: int, stop: int | None, if_token: str
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = range_headers(start, stop, if_token)
+    async def _get(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         async with self._ask("GET", path, self._key(path), headers=headers, fine=FINE) as answer:
             yield answer
 

@@ -20,7 +20,7 @@ from jupyter_alc.dms.adapters import propfind, versions
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.asking import Asking, authorization, below
 from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities, Sent, hidden_path
-from jupyter_alc.dms.adapters.ranged import FINE, pieces, range_headers, taken
+from jupyter_alc.dms.adapters.ranged import FINE, RangedReads
 from jupyter_alc.dms.adapters.statuses import error_of
 from jupyter_alc.dms.adapters.versions import changed
 from jupyter_alc.dms.entry import Entry
@@ -40,7 +40,7 @@ _CHECK_THEN_MOVE: Final = (
 _SECONDS_ONLY: Final = " Its version tokens are times in whole seconds: two writes within one second look like one."
 
 
-class WebdavAdapter:
+class WebdavAdapter(RangedReads):
     """One folder of a WebDAV server; `credentials` hold `username` and `password`, or a bearer `token`."""
 
     def __init__(self, url: str, credentials: Mapping[str, str]) -> None:
@@ -74,18 +74,8 @@ class WebdavAdapter:
         inside = [one for one in found if one.path.rpartition("/")[0] == itself and one is not own]
         return [self._entry(one, now) for one in inside if not one.path.rpartition("/")[2].startswith(HIDDEN)]
 
-    async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
-        """One GET of `bytes=start-(stop-1)`, with If-Match and a look at the ETag that came back."""
-        if start >= stop:
-            return bytearray()
-        async with self._ask("GET", path, headers=range_headers(start, stop, if_token), fine=FINE) as answer:
-            return await taken(answer, path, start, stop, if_token)
-
-    async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
-        """One GET of `bytes=start-`, its body as it comes."""
-        async with self._ask("GET", path, headers=range_headers(start, None, if_token), fine=FINE) as answer:
-            async for piece in pieces(answer, path, start, if_token):
-                yield piece
+    def _get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._ask("GET", path, headers=headers, fine=FINE)
 
     async def upload(self, path: str, source: Path, upload_id: str, sent: Sent) -> str:
         """PUT under a hidden name in the same folder."""
