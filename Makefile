@@ -9,8 +9,9 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: env-browser  ## set up, start the whole system and run the main job; with a terminal it stays up
-	@PYTHONPATH=tests $(HOST)/python -m day
+demo: env-browser  ## set up, start the whole system and run the main job (ARCHIVE=ceph: on Ceph's S3); with a terminal it stays up
+	@if [ "$(ARCHIVE)" = ceph ]; then .ci/debian ceph; fi
+	@PYTHONPATH=tests $(HOST)/python -m day --archive $(or $(ARCHIVE),embedded)
 
 up: env  ## start the whole system on the embedded defaults; Ctrl-C ends it
 	@$(HOST)/python -m jupyter_alc.cli up --state build/state
@@ -34,6 +35,7 @@ env-browser:
 env-test:
 	@.ci/debian base && { .ci/debian browser || echo "Without them the browser tests are skipped." >&2; }
 	@.ci/debian ceph || echo "Without them the tests on Ceph are skipped." >&2
+	@.ci/debian web || echo "Without them the tests on nginx are skipped." >&2
 	@/usr/bin/python3 .ci/environment.py
 
 dev:  ## as env, and the host environment takes its code from this checkout
@@ -42,11 +44,18 @@ dev:  ## as env, and the host environment takes its code from this checkout
 lock: env  ## write the lock files anew
 	@.ci/lock
 
-bench: env-browser  ## measure; the figures go to build/bench
+bench: bench-$(or $(PART),system)  ## measure; the figures go to build/bench (PART=reading: the mount beside its peers)
+
+.PHONY: bench-system bench-reading
+bench-system: env-browser
 	@PYTHONPATH=tests $(HOST)/python -m bench
 
-campaign: env  ## kill and damage the data cache by the hundred, seeded; figures on the screen
-	@PYTHONPATH=tests $(HOST)/python -P -m campaign cache
+bench-reading: env
+	@.ci/debian ceph && .ci/debian peers
+	@PYTHONPATH=tests $(HOST)/python -m bench.reading --runs $(or $(RUNS),5) $(if $(PUBLISH),--publish)
+
+campaign: env-test  ## kills, flipped bits, faults by the thousand, an archive that is away; seeded, a quarter to half an hour; RESUME=1 goes on
+	@PYTHONPATH=tests $(HOST)/python -P -m campaign --to build/campaign.jsonl $(if $(RESUME),--resume)
 
 clean:  ## remove what was built here (the cache folder stays)
 	@rm -rf build labextension/node_modules labextension/lib jupyter_alc/labextension

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_alc.dms.fuse.device import DEVICE, lacking
 from labs.ceph import Ceph
+from labs.nginx import Nginx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,8 @@ def _missing(mark: str) -> str | None:
         return f"needs {DEVICE}, which {lack.found}: {lack.cure}"
     if mark == "ceph":
         return Ceph.lacking()
+    if mark == "nginx":
+        return Nginx.lacking()
     if mark == "spark" and shutil.which("java") is None:
         return "needs Java: install openjdk-17-jre-headless"
     if mark == "browser" and shutil.which("chromium") is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERBS: Final[Mapping[str, str]] = {
     "up": "start the whole system on this computer",
     "doctor": "look whether this computer has what the system needs",
-    "dms": "your data: status, ls, flush",
+    "dms": "your data: status, ls, plan, fetch, transfers, history, mount, unmount, flush",
     "piezo": "your clusters: start, status, stop",
     "vmm": "your machine: status, stop",
 }

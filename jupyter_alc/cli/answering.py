@@ -4,6 +4,7 @@
 1   it could not be done: the line says why and what to do next
 2   a word on the command line is wrong (argparse says so)
 3   done, and something is still unsent
+130 interrupted
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from jupyter_alc.magics.shown import Shown
 
-DONE, NOT_DONE, UNSENT = 0, 1, 3
+DONE, NOT_DONE, UNSENT, INTERRUPTED = 0, 1, 3, 130
 
 Act = Callable[[Alc, "argparse.Namespace"], "Shown"]
 Code = Callable[["Shown"], int]
@@ -42,6 +43,8 @@ def answering(act: Act, code: Code = always_done) -> Callable[[argparse.Namespac
         except AlcError as error:
             sys.stderr.write(f"{plain(error.line)}\n")
             return NOT_DONE
+        except KeyboardInterrupt:  # what was waited for goes on, and has said so
+            return INTERRUPTED
         text = json.dumps(shown.told, indent=1) if asked.json else shown.text
         sys.stdout.write(f"{text}\n")
         return code(shown)

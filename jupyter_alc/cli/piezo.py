@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from jupyter_alc.magics.client import Alc, Told
+    from jupyter_alc.magics.asking import Told
+    from jupyter_alc.magics.client import Alc
     from jupyter_alc.magics.shown import Shown
 
 NAME = "spark"

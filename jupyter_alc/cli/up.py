@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_alc.cli.checks import FUSE, JAVA, Check, all_checks
 from jupyter_alc.cli.instance import example
 from jupyter_alc.cli.instance.layout import Layout, write_private
-from jupyter_alc.cli.instance.system import System, Wishes, running_at
+from jupyter_alc.cli.instance.probes import running_at
+from jupyter_alc.cli.instance.system import System, Wishes
 from jupyter_alc.core.errors import AlcError
 from jupyter_alc.magics.words import plain
 
@@ -35,6 +36,8 @@ def add_parser(subparsers: Any) -> None:
     add("--port", type=int, default=8000, metavar="N", help="the address's port; the next free one if taken (8000)")
     add("--catalogue", type=Path, metavar="FILE", help="YAML file of your datasets")
     add("--credentials", type=Path, metavar="FILE", help="YAML file of your archives' credentials, mode 0600")
+    told = "your archive, where machines may reach no other address: {archive} in the catalogue's urls stands for it"
+    add("--archive", default="", metavar="HOST:PORT", help=f"{told}; without the example archive")
     add("--machine-types", type=Path, metavar="FILE", help="YAML file of machine types (default: the shipped ones)")
     add("--environments", type=Path, metavar="DIR", help="the machines' environments (default: beside this one)")
     add("--people", nargs="+", default=["ada", "brahe"], metavar="NAME", help="who gets an account (ada brahe)")
@@ -66,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         credentials=options.credentials,
         machine_types=options.machine_types,
         example=example.available() if options.example is None else options.example,
+        archive=options.archive,
         new_logins=options.new_logins,
         send_seconds=options.send_seconds,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyter_alc.core.errors import BadInput
 from jupyter_alc.core.names import LONGEST_DESCRIPTION, identifier, one_line
+from jupyter_alc.core.views import MOST_VIEWS, View, views_from_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,59 @@ class Access(StrEnum):
 
     READ = "read"
     WRITE = "write"
+
+
+class Pattern(StrEnum):
+    """What comes to a machine without being read (T12)."""
+
+    LAZY = "lazy"  # what a reader will most likely read next
+    SIBLINGS = "siblings"  # also small files beside the first that is opened
+    MIRROR = "mirror"  # all of it, when the data service starts
+    LIST = "list"  # no small file unasked: people fetch by list
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How a facility wants a dataset to move. None leaves a number to the archive's adapter.
+
+    `parallel` requests at once in all, readers' included; `files` and `connections` at once for one transfer;
+    `bytes_per_second` for all transfers of the dataset together; `fetch_by_list`: people may begin transfers.
+    """
+
+    pattern: Pattern = Pattern.LAZY
+    parallel: int | None = None
+    files: int | None = None
+    connections: int | None = None
+    bytes_per_second: int | None = None
+    fetch_by_list: bool = True
+
+    MOST: ClassVar[Mapping[str, int]] = {
+        "parallel": 256,
+        "files": 1024,
+        "connections": 256,
+        "bytes_per_second": 10**12,
+    }
+
+    def __post_init__(self) -> None:
+        for name, most in self.MOST.items():
+            number = getattr(self, name)
+            if number is not None and not 1 <= number <= most:
+                raise BadInput(
+                    f"{name} of a transfer is not between 1 and {most}.",
+                    next_step=f"Give a number from 1 to {most}, or leave {name} out.",
+                    field=name,
+                )
+
+    def as_json(self) -> dict[str, Any]:
+        """The table of a catalogue's file: what was not given is left out."""
+        told = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        return {name: str(value) if isinstance(value, Pattern) else value for name, value in told.items()}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Transfer:
+        """Read `as_json` back."""
+        pattern = {"pattern": Pattern(told["pattern"])} if "pattern" in told else {}
+        return cls(**{**told, **pattern})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +95,8 @@ class Dataset:
     published: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     credentials: str = ""
+    transfer: Transfer = field(default_factory=Transfer)
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         identifier(self.id, "dataset id")
@@ -56,6 +112,10 @@ class Dataset:
             raise BadInput(
                 f"dataset {self.id} has a negative size.", next_step="Give bytes, or leave it out.", field="size_bytes"
             )
+        if len(self.views) > MOST_VIEWS:
+            raise BadInput(
+                f"dataset {self.id} has more than {MOST_VIEWS} views.", next_step="Leave some out.", field="views"
+            )
 
     def access_of(self, user: str) -> Access | None:
         """What `user` may do here; None when it is not theirs to see."""
@@ -66,7 +126,8 @@ class Dataset:
     def as_written(self) -> dict[str, Any]:
         """The table that a catalogue's file has for it."""
         told = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {**told, "readers": sorted(self.readers), "writers": sorted(self.writers), "labels": dict(self.labels)}
+        told |= {"readers": sorted(self.readers), "writers": sorted(self.writers), "labels": dict(self.labels)}
+        return told | {"transfer": self.transfer.as_json(), "views": _written(self.views)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +146,8 @@ class MountedDataset:
     size_bytes: int | None = None
     published: bool = False
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    transfer: Transfer = field(default_factory=Transfer)
+    views: tuple[View, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The form that travels to the machine; it holds the credentials, so it goes over private channels only."""
@@ -98,9 +161,20 @@ class MountedDataset:
             "size_bytes": self.size_bytes,
             "published": self.published,
             "credentials": dict(self.credentials),
+            "transfer": self.transfer.as_json(),
+            "views": _written(self.views),
         }
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> MountedDataset:
         """Read `as_json` back."""
-        return cls(**{**told, "access": Access(told["access"])})
+        given = {
+            "access": Access(told["access"]),
+            "transfer": Transfer.from_json(told.get("transfer") or {}),
+            "views": views_from_json(told.get("views") or {}),
+        }
+        return cls(**{**told, **given})
+
+
+def _written(views: tuple[View, ...]) -> dict[str, dict[str, str]]:
+    return {one.name: one.as_json() for one in views}

@@ -19,6 +19,7 @@
     ├── Unavailable               unavailable       503   could not ask: says nothing about what is there
     │   ├── ArchiveUnreachable    archive_unreachable 503 also an OSError (EIO)
     │   └── TooLate               too_late          504   a deadline passed
+    ├── TooMany                   too_many          422   more than one answer can hold; also an OSError (EOVERFLOW)
     ├── Missing                   missing           501   something this computer lacks: a device, a program, a package
     └── NoSpace                   no_space          507   also an OSError (ENOSPC)
 
@@ -198,6 +199,14 @@ class TooLate(Unavailable):
 
     code = "too_late"
     http_status = 504
+
+
+class TooMany(_WithErrno):
+    """More names, or more to ask, than one answer can take."""
+
+    code = "too_many"
+    http_status = 422
+    number = errno.EOVERFLOW
 
 
 class Missing(AlcError):

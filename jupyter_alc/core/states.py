@@ -4,6 +4,7 @@ machine     requested -> building -> configuring -> ready -> claimed -> in-use -
 allocation  claimed -> mounting -> starting -> ready -> releasing -> released     side exits: failed, refused
 cluster     asked -> starting -> ready -> stopping -> gone                        side exits: failed, lost
 file        open-dirty -> staged -> uploading -> verifying -> clean               side exits: waiting, conflict, refused
+transfer    listing -> moving -> done                                             side exits: waiting, failed, cancelled
 """
 
 from __future__ import annotations
@@ -71,7 +72,18 @@ class FileState(StrEnum):
     REFUSED = "refused"
 
 
-_M, _A, _C, _F = MachineState, AllocationState, ClusterState, FileState
+class TransferState(StrEnum):
+    """The way of files and folders into the cache."""
+
+    LISTING = "listing"  # folders are walked
+    MOVING = "moving"
+    WAITING = "waiting"  # the archive is out of reach; goes on by itself
+    DONE = "done"  # all is here
+    FAILED = "failed"  # not all is here; can be resumed
+    CANCELLED = "cancelled"  # by a person; can be resumed
+
+
+_M, _A, _C, _F, _T = MachineState, AllocationState, ClusterState, FileState, TransferState
 
 MACHINE_MOVES: Final[Mapping[MachineState, frozenset[MachineState]]] = {
     _M.REQUESTED: frozenset({_M.BUILDING, _M.CONFIGURING, _M.FAILED, _M.DELETING}),
@@ -119,7 +131,16 @@ FILE_MOVES: Final[Mapping[FileState, frozenset[FileState]]] = {
     _F.CLEAN: frozenset({_F.OPEN_DIRTY}),
 }
 
-State = TypeVar("State", MachineState, AllocationState, ClusterState, FileState)
+TRANSFER_MOVES: Final[Mapping[TransferState, frozenset[TransferState]]] = {
+    _T.LISTING: frozenset({_T.MOVING, _T.WAITING, _T.FAILED, _T.CANCELLED}),
+    _T.MOVING: frozenset({_T.DONE, _T.WAITING, _T.FAILED, _T.CANCELLED}),
+    _T.WAITING: frozenset({_T.LISTING, _T.MOVING, _T.FAILED, _T.CANCELLED}),
+    _T.FAILED: frozenset({_T.LISTING, _T.MOVING}),
+    _T.CANCELLED: frozenset({_T.LISTING, _T.MOVING}),
+    _T.DONE: frozenset(),
+}
+
+State = TypeVar("State", MachineState, AllocationState, ClusterState, FileState, TransferState)
 
 
 def may_become(moves: Mapping[State, frozenset[State]], now: State, then: State) -> bool:

@@ -21,7 +21,7 @@ from jupyter_alc.core.errors import AlcError, Exists, FileNotThere, NotFolder, O
 from jupyter_alc.core.settings import dms_socket
 from jupyter_alc.dms.client import DmsClient
 from jupyter_alc.dms.files import PIECE_BYTES, DmsFile, one_piece, pieces_of
-from jupyter_alc.dms.ranges import MOST_BYTES, extent, fits, requests
+from jupyter_alc.dms.many import MOST_FILES, ranges_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Sequence
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from jupyter_alc.dms.ranges import Range
 
 _GET_BYTES = 4 * PIECE_BYTES
-_FILES_AT_ONCE = 64
-_REQUESTS_AT_ONCE = 3
 
 
 class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used without types
@@ -81,14 +79,36 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
             return {"name": "", "type": "directory", "size": 0}
         return {**await self._access().info(path), "name": path}
 
-    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+    async def _walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **options: Any
+    ) -> AsyncIterator[Any]:
+        """What `walk` yields."""
+        async for found in super()._walk(path, maxdepth, topdown, on_error, **{**options, "views": False}):
+            yield found
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **options: Any
+    ) -> Any:
+        """Folders and files below `path`; no file is met twice, for a dataset's views are left out (N18).
+
+        They stand in the dataset's own folder, so they are left out where `path` has no "/"; below one that has,
+        as `raw/by-run`, everything is walked.
+        """
+        return super().walk(path, maxdepth, topdown, on_error, **{**options, "views": False})
+
+    async def _ls(
+        self, path: str, detail: bool = True, refresh: bool = False, views: bool = True, **_: Any
+    ) -> list[Any]:
         path = self._strip_protocol(path)
+        if refresh:
+            await self._access().refresh(path)
         try:
             told = await self._access().ls(path)
         except NotFolder:
             found = [await self._info(path)]
         else:
-            found = [{**each, "name": f"{path}/{each['name']}" if path else each["name"]} for each in told]
+            shown = told if views or "/" in path else [each for each in told if not each.get("view")]
+            found = [{**each, "name": f"{path}/{each['name']}" if path else each["name"]} for each in shown]
         return found if detail else [each["name"] for each in found]
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
@@ -104,8 +124,9 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
         on_error: str = "return",
         **_: Any,
     ) -> list[Any]:
-        """Many ranges of many files: those of one file are of one version and one plan. Files are asked side by side.
+        """Many ranges of many files: those of one file are of one version and one plan. A request holds many files.
 
+        `batch_size` is how many at most; there are never more than a request may hold.
         With `on_error="return"` an error stands in the place of each range of the file that failed.
         """
         if not isinstance(paths, list):
@@ -115,39 +136,17 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
             zip(paths, _one_each(starts, paths), _one_each(ends, paths), strict=True)
         ):
             wanted.setdefault(self._strip_protocol(path), []).append((place, (start or 0, end)))
-        turns = asyncio.Semaphore(batch_size or _FILES_AT_ONCE)
         found: list[Any] = [b""] * len(paths)
-
-        async def fill(path: str, placed: list[tuple[int, Range]]) -> None:
-            try:
-                async with turns:
-                    got: Sequence[Any] = await self._ranges(path, [each for _, each in placed])
-            except AlcError as error:
-                if on_error != "return":
-                    raise
-                got = [error] * len(placed)
-            for (place, _), content in zip(placed, got, strict=True):
-                found[place] = content
-
-        await asyncio.gather(*(fill(path, placed) for path, placed in wanted.items()))
+        ranges = {path: [each for _, each in placed] for path, placed in wanted.items()}
+        most = min(batch_size, MOST_FILES) if batch_size and batch_size > 0 else MOST_FILES
+        got = await ranges_of(self._access(), ranges, most)
+        for placed, contents in zip(wanted.values(), got, strict=True):
+            if isinstance(contents, AlcError) and on_error != "return":
+                raise contents
+            all_ = [contents] * len(placed) if isinstance(contents, AlcError) else contents
+            for spot, content in zip(placed, all_, strict=True):
+                found[spot[0]] = content
         return found
-
-    async def _ranges(self, path: str, wanted: list[Range]) -> list[bytes]:
-        """Ranges of one version of a file: by one request if they fit, else by several, three at a time."""
-        access = self._access()
-        if fits(wanted):
-            return await access.ranges(path, wanted)
-        told = await self._info(path)
-        turns = asyncio.Semaphore(_REQUESTS_AT_ONCE)
-
-        async def ask(batch: list[tuple[int, int]]) -> list[bytes]:
-            async with turns:
-                if sum(stop - start for start, stop in batch) > MOST_BYTES:
-                    return [await access.read(path, *batch[0], told.get("token", ""))]
-                return await access.ranges(path, batch, told.get("token", ""))
-
-        batches = requests(extent(told["size"], *each) for each in wanted)
-        return [content for part in await asyncio.gather(*map(ask, batches)) for content in part]
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         await self._put_pieces(self._strip_protocol(path), lambda: one_piece(bytes(value)), exclusive=mode == "create")
@@ -275,6 +274,18 @@ class DmsFileSystem(AsyncFileSystem):  # type: ignore[misc]  # fsspec is used wi
 
         content: bytes = sync(self.loop, read)
         return content
+
+    def read_whole(self, versions: Sequence[tuple[str, int, str]]) -> list[bytes | AlcError]:
+        """Small files whole, each by its path, size and token; an error in the place of each that failed."""
+        ranges = {self._strip_protocol(path): [(0, size)] for path, size, _ in versions}
+        tokens = {self._strip_protocol(path): token for path, _, token in versions}
+
+        async def read() -> list[bytes | AlcError]:
+            got = await ranges_of(self._access(), ranges, tokens=tokens)
+            return [one if isinstance(one, AlcError) else one[0] for one in got]
+
+        found: list[bytes | AlcError] = sync(self.loop, read)
+        return found
 
     def put_pieces(self, path: str, pieces: AsyncIterable[bytes], *, exclusive: bool = False) -> None:
         """Write a whole file; for file objects, whose folder exists or is made first."""

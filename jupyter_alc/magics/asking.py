@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from jupyter_alc.core.errors import AlcError, BadInput, Denied, Missing, TooLate
 if TYPE_CHECKING:
     from jupyter_alc.magics.finding import FoundServer
 
+Told = dict[str, Any]
+"""What a server tells: JSON objects."""
+Tell = Callable[[Told], None]
+"""Called with a thing that is waited for, at every look."""
 PREFIX = "/jupyter-alc/v1"
 DEADLINE_SECONDS = 30.0
 LONGEST_SECONDS = 3600.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_alc.magics.words import plural, size
+from jupyter_alc.core.sizes import size
+from jupyter_alc.magics.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable

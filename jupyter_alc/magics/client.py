@@ -11,20 +11,19 @@ Each call asks the user's own Jupyter server and returns what it told, as plain 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.core.errors import AlcError, Conflict, NotFound, TooLate, Unavailable, from_json
 from jupyter_alc.core.states import ClusterState
 from jupyter_alc.magics.asking import PREFIX, Asking
+from jupyter_alc.magics.data_calls import DataCalls
 from jupyter_alc.magics.finding import find_server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-Told = dict[str, Any]
-Tell = Callable[[Told], None]
+    from jupyter_alc.magics.asking import Tell, Told
 
 START_SECONDS = 300.0
 STOP_SECONDS = 90.0
@@ -35,27 +34,6 @@ BROKEN = frozenset({ClusterState.FAILED, ClusterState.LOST})
 
 def _nobody_listens(cluster: Told) -> None:
     """For callers who do not watch."""
-
-
-class DataCalls:
-    """The user's data."""
-
-    def __init__(self, asking: Asking) -> None:
-        self._ask = asking.ask
-
-    def status(self) -> Told:
-        """Datasets, bytes moved, and what is unsent."""
-        return dict(self._ask("GET", "data"))
-
-    def ls(self, path: str = "") -> list[Told]:
-        """The names in `<dataset>/<folder>`; the datasets for an empty path."""
-        return list(self._ask("GET", "data/ls", query={"path": path})["entries"])
-
-    def flush(self, deadline_seconds: float = 60.0) -> list[Told]:
-        """Send what is unsent; return what is left after the deadline, nothing when all is at the archive."""
-        body = {"deadline_seconds": deadline_seconds}
-        told = self._ask("POST", "data/flush", body, deadline_seconds=deadline_seconds + 30)
-        return list(told.get("unsent") or [])
 
 
 class MachineCalls:

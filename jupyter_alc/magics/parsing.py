@@ -14,6 +14,8 @@ from jupyter_alc.magics.words import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jupyter_alc.magics.verbs import Verb
+
 DEFAULT_NAME = "spark"
 
 
@@ -47,7 +49,7 @@ class Spoken:
         """All that can be typed."""
         lines = [f"{self.parser.prog} <verb> [options]", "", str(self.parser.description), ""]
         for verb, one in self.verbs.items():
-            lines.append(f"  {verb:<8}{one.description}")
+            lines.append(f"  {verb:<11}{one.description}")
             lines += [f"      {_usage(option):<22}{option.help}" for option in _options(one)]
         return "\n".join(lines)
 
@@ -67,8 +69,10 @@ def _options(verb: argparse.ArgumentParser | None) -> list[argparse.Action]:
 
 
 def _usage(option: argparse.Action) -> str:
-    value = option.metavar or option.dest.upper()
-    return f"{option.option_strings[0]} {value}" if option.option_strings else f"[{option.dest}]"
+    if not option.option_strings:
+        return f"[{option.dest}]"
+    value = "" if option.nargs == 0 else f" {option.metavar or option.dest.upper()}"
+    return f"{option.option_strings[0]}{value}"
 
 
 def _speaks(name: str, description: str, verbs: Mapping[str, str]) -> Spoken:
@@ -77,22 +81,11 @@ def _speaks(name: str, description: str, verbs: Mapping[str, str]) -> Spoken:
     return Spoken(parser, {verb: below.add_parser(verb, description=told) for verb, told in verbs.items()})
 
 
-def dms_spoken() -> Spoken:
-    """`%dms`."""
-    spoken = _speaks(
-        "dms",
-        "Your data: what is mounted, what moved, what still has to reach the archive.",
-        {
-            "status": "datasets with bytes moved, and what is unsent",
-            "ls": "list a folder of a dataset, without moving any file",
-            "flush": "send unsent results now and wait",
-            "help": "show this",
-        },
-    )
-    spoken.verbs["ls"].add_argument("path", nargs="?", default="", help="<dataset>/<folder>")
-    spoken.verbs["flush"].add_argument(
-        "--deadline", type=float, default=60.0, metavar="SECONDS", help="how long to wait"
-    )
+def spoken_of(name: str, description: str, verbs: Mapping[str, Verb]) -> Spoken:
+    """A magic whose verbs are described; `help` is added."""
+    spoken = _speaks(name, description, {**{verb: one.told for verb, one in verbs.items()}, "help": "show this"})
+    for verb, one in verbs.items():
+        one.add_arguments(spoken.verbs[verb])
     return spoken
 
 

@@ -11,6 +11,8 @@ import sys
 from html import escape
 from typing import Any, Protocol, TextIO
 
+from jupyter_alc.magics.words import plain
+
 
 class Progress(Protocol):
     """Something that shows how far it is."""
@@ -48,6 +50,38 @@ class Lines:
         if not self._ended:
             self._ended = True
             self.show(line)
+
+
+class Moving:
+    """One line that is written over while it moves, on a terminal; elsewhere only its last words."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._width, self._ended = out, 0, False
+        self._terminal = out.isatty()
+
+    @classmethod
+    def on_stderr(cls) -> Moving:
+        """Where it does not mix with the answer."""
+        return cls(sys.stderr)
+
+    def show(self, line: str, done: int = 0, total: int = 0) -> None:
+        """Write over the line, with a bar of twenty signs where the whole is known."""
+        if not self._terminal:
+            return
+        filled = 20 * min(done, total) // total if total else 0
+        told = f"[{'#' * filled}{'.' * (20 - filled)}] {plain(line)}" if total else plain(line)
+        self._out.write(f"\r{told.ljust(self._width)}")
+        self._out.flush()
+        self._width = len(told)
+
+    def end(self, line: str, *, well: bool) -> None:
+        """Leave the line empty when it went well: the answer says the rest."""
+        if self._ended:
+            return
+        self._ended = True
+        self._out.write(f"\r{' ' * self._width}\r" if self._width else "")
+        self._out.write("" if well else f"{plain(line)}\n")
+        self._out.flush()
 
 
 class Bar:

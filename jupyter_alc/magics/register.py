@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import SimpleCompletion, context_matcher
-
 from jupyter_alc.core.errors import AlcError
 from jupyter_alc.magics import dms, piezo, vmm
 from jupyter_alc.magics.client import Alc
+from jupyter_alc.magics.completing import matcher_of
 from jupyter_alc.magics.progress import progress_for
 from jupyter_alc.magics.sessions import Sessions
 from jupyter_alc.magics.shown import helped
+from jupyter_alc.magics.verbs import Door
 from jupyter_alc.magics.words import plain
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Magics:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.sessions = Sessions(shell)
+        self.matcher = matcher_of(SPOKEN, lambda: self.alc)
         self._alc: Alc | None = None
 
     @property
@@ -48,7 +49,8 @@ class Magics:
 
     def dms(self, line: str) -> Shown:
         """`%dms`."""
-        return self._run("dms", line, lambda asked: dms.run(self.alc, asked))
+        door = Door("%dms", lambda: progress_for(self.shell))
+        return self._run("dms", line, lambda asked: dms.run(self.alc, asked, door))
 
     def piezo(self, line: str) -> Shown:
         """`%piezo`."""
@@ -70,17 +72,6 @@ class Magics:
             raise AlcUsageError(plain(error.line)) from None
 
 
-@context_matcher()  # type: ignore[untyped-decorator]  # IPython is not typed for us
-def alc_matcher(context: Any) -> dict[str, Any]:
-    """Offer the verbs and options of our magics."""
-    name, gap, line = context.text_until_cursor.lstrip().partition(" ")
-    spoken = SPOKEN.get(name.lstrip("%"))
-    if spoken is None or not gap or not name.startswith("%"):
-        return {"completions": []}
-    found = [SimpleCompletion(word, type="magic") for word in spoken.offers(line.lstrip())]
-    return {"completions": found, "suppress": bool(found)}
-
-
 def register(shell: Any) -> None:
     """Add the magics to `shell`; a second time changes nothing."""
     if getattr(shell, _LOADED, None) is not None:
@@ -88,7 +79,7 @@ def register(shell: Any) -> None:
     magics = Magics(shell)
     for name, spoken in SPOKEN.items():
         shell.register_magic_function(_documented(getattr(magics, name), name, spoken), "line", name)
-    shell.Completer.custom_matchers.append(alc_matcher)
+    shell.Completer.custom_matchers.append(magics.matcher)
     setattr(shell, _LOADED, magics)
 
 
@@ -100,8 +91,8 @@ def unregister(shell: Any) -> None:
     magics.sessions.end()
     for name in SPOKEN:
         shell.magics_manager.magics["line"].pop(name, None)
-    if alc_matcher in shell.Completer.custom_matchers:
-        shell.Completer.custom_matchers.remove(alc_matcher)
+    if magics.matcher in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(magics.matcher)
     delattr(shell, _LOADED)
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from jupyter_alc.magics.words import part_of, plain, plural, seconds, short, size, table
+from jupyter_alc.core.sizes import size
+from jupyter_alc.magics.words import part_of, plain, plural, seconds, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from jupyter_alc.magics.client import Started, Told
-
-_STUCK_SHOWN = 3
+    from jupyter_alc.magics.asking import Told
+    from jupyter_alc.magics.client import Started
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,90 +55,14 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Shown:
     return Shown(table(head, lines), f"<table><thead><tr>{ths}</tr></thead><tbody>{trs}</tbody></table>")
 
 
-def data_shown(told: Told) -> Shown:
-    """`%dms status`."""
-    datasets = told.get("datasets") or []
-    if not datasets:
-        return words(
-            str(told.get("words") or "No datasets came with this server. Choose some when you start it."), told
-        )
-    rows = [
-        (
-            one["id"],
-            short(one.get("title")),
-            size(one.get("size_bytes")),
-            size(one.get("needed_bytes")),
-            f"{size(one.get('moved_bytes'))} in {plural(int(one.get('requests') or 0), 'request')}",
-            _why(_sending(one), one.get("problem")),
-        )
-        for one in datasets
-    ]
-    grid_shown = grid(("dataset", "title", "size", "needed", "moved", "state"), rows)
-    return stacked(grid_shown, *_stuck(told.get("unsent") or []), *_folders_shown(told.get("daemon") or {}), told=told)
-
-
-def _folders_shown(daemon: Told) -> list[Shown]:
-    """Where the datasets are folders, or why they are not."""
-    problem = daemon.get("problem")
-    if problem:
-        return [words(f"{problem.get('message')} {problem.get('next_step')}")]
-    return [words(f"Mounted at {daemon['mount']}.")] if daemon.get("mounted") else []
-
-
-def dataset_words(dataset: Told) -> str:
-    """A dataset's state, in the words of the panel."""
-    if dataset.get("state") == "unreachable":
-        return "out of reach"
-    if files := int(dataset.get("unsent_files") or 0):
-        return f"{plural(files, 'file')} unsent"
-    return "read only" if dataset.get("access") == "read" else "all sent"
-
-
-def _sending(dataset: Told) -> str:
-    """The state, and how far its unsent files are."""
-    state = dataset_words(dataset)
-    if now := dataset.get("sending"):
-        return f"{state}, sending {PurePosixPath(now['path']).name}, {part_of(now['sent_bytes'], now['size_bytes'])}"
-    unsent = dataset.get("unsent_files") and f"{size(dataset.get('unsent_bytes'))} not in the archive yet"
-    return f"{state}, {unsent}" if unsent else state
-
-
-def _why(state: str, problem: Any) -> str:
+def why(state: str, problem: Any) -> str:
     """A state, and what went wrong where something did."""
-    return f"{state}: {problem['message']} {problem.get('next_step', '')}".strip() if problem else state
+    return f"{state}: {message_of(problem)}" if problem else state
 
 
-def _stuck(unsent: Sequence[Told]) -> list[Shown]:
-    """The unsent files that need attention, the first of many."""
-    stuck = [one for one in unsent if one.get("problem")]
-    lines = [words(_why(one["path"], one["problem"])) for one in stuck[:_STUCK_SHOWN]]
-    more = len(stuck) - len(lines)
-    return [*lines, words(f"and {plural(more, 'more file', 'more files')} that could not be sent")] if more else lines
-
-
-def folder_shown(entries: Sequence[Told]) -> Shown:
-    """`%dms ls`."""
-    if not entries:
-        return words("Nothing here.", list(entries))
-    rows = [
-        (
-            f"{one['name']}/" if one["type"] == "directory" else one["name"],
-            "" if one["type"] == "directory" else size(one.get("size")),
-        )
-        for one in entries
-    ]
-    return stacked(grid(("name", "size"), rows), told=list(entries))
-
-
-def flush_shown(unsent: Sequence[Told]) -> Shown:
-    """`%dms flush`."""
-    if not unsent:
-        return words("Everything is at the archive.", [])
-    rows = [
-        (one["path"], one.get("state"), size(one.get("size_bytes")), _message(one.get("problem"))) for one in unsent
-    ]
-    left = words(f"{plural(len(unsent), 'file')} not yet at the archive; sending goes on.")
-    return stacked(grid(("file", "state", "size", "why"), rows), left, told=list(unsent))
+def message_of(problem: Any) -> str:
+    """What is wrong and what to do about it; nothing for nothing."""
+    return f"{problem.get('message', '')} {problem.get('next_step', '')}".strip() if isinstance(problem, dict) else ""
 
 
 def clusters_shown(clusters: Sequence[Told], ui_path: Mapping[str, str]) -> Shown:
@@ -149,7 +72,7 @@ def clusters_shown(clusters: Sequence[Told], ui_path: Mapping[str, str]) -> Show
     rows = [
         (
             one["name"],
-            _why(one["state"], one.get("problem")) if one.get("problem") else _waits(one),
+            why(one["state"], one.get("problem")) if one.get("problem") else _waits(one),
             f"{(one.get('executors') or {}).get('running', 0)} of {(one.get('executors') or {}).get('wanted', 0)}",
             one.get("cores"),
             framework_words(one),
@@ -197,7 +120,7 @@ def machine_shown(told: Told) -> Shown:
     failed = allocation.get("problem") if allocation.get("state") == "failed" else None
     rows = [
         ("machine", machine.get("title") or machine.get("type")),
-        ("state", _why(allocation.get("state") or "not known", failed)),
+        ("state", why(allocation.get("state") or "not known", failed)),
         ("cores", f"{'?' if cores is None else f'{cores:.1f}'} of {machine.get('cores')} in use"),
         ("memory", f"{part_of(used.get('memory_bytes'), machine.get('memory_bytes'))} in use"),
         ("isolation", machine.get("isolation") or "not known"),
@@ -221,11 +144,6 @@ def _unheeded(started: Started) -> str:
     names = {"cores_per_worker": "cores", "memory_per_worker": "memory"}
     kept = ", ".join(f"{names.get(one, one)} {plain(has.get(one, 'unknown'))}" for one in started.unheeded)
     return f"It keeps the size it was started with ({kept}): stop it first to have another, or give another name."
-
-
-def _message(problem: Any) -> str:
-    """What is wrong and what to do about it."""
-    return f"{problem.get('message', '')} {problem.get('next_step', '')}".strip() if isinstance(problem, dict) else ""
 
 
 def _cell(told: Any) -> str:

@@ -5,22 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_alc.core.names import can_be_shown
+from jupyter_alc.core.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-def size(count: Any) -> str:
-    """Bytes in powers of 1000, as form and panel tell them: `999 B`, `1.5 kB`, `37 MB`; a dash where nobody knows."""
-    if not isinstance(count, int | float) or isinstance(count, bool):
-        return "–"
-    amount, unit = float(count), 0
-    while amount >= 999.5 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
-    digits = 1 if unit and amount < 9.95 else 0
-    return f"{amount:.{digits}f}".removesuffix(".0") + f" {_UNITS[unit]}"
 
 
 def part_of(done: Any, whole: Any) -> str:
@@ -37,6 +25,14 @@ def seconds(count: Any) -> str:
     if count < 10:
         return f"{count:.1f} s"
     return f"{count:.0f} s" if count < 120 else f"{count / 60:.0f} min"
+
+
+def duration(count: float) -> str:
+    """A time that is still to go: `42 s`, `30 min`, `4 h 12 min`."""
+    if count < 90:
+        return f"{max(0, int(count + 0.5))} s"
+    minutes = int(count / 60 + 0.5)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tornado import web
 
 from jupyter_alc.core.errors import BadInput, Missing
+from jupyter_alc.server.asked import MOST_NAMES, after_asked, count_asked, data_of, path_asked, path_told
 from jupyter_alc.server.handler import AlcHandler, authorized
 
 if TYPE_CHECKING:
     from jupyter_alc.server.parts import Data
 
-FLUSH_LIMIT_SECONDS = 600.0
+FLUSH_LIMIT_SECONDS: Final = 600.0
+NEWEST: Final = 20  # so many transfers are told with the data; all of them at an address of their own
 
 
 class DataHandler(AlcHandler):
-    """`GET data`: datasets, bytes moved, what is unsent."""
+    """`GET data`: datasets, bytes moved, what is unsent, the newest transfers."""
 
     @web.authenticated
     @authorized
@@ -26,18 +28,29 @@ class DataHandler(AlcHandler):
 
 
 class FolderHandler(AlcHandler):
-    """`GET data/ls?path=<dataset>/<folder>`."""
+    """`GET data/ls?path=<dataset>/<folder>&after=&limit=`."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        """List one folder; the datasets for an empty path."""
-        path = self.get_query_argument("path", "", strip=False)
-        if len(path) > 4096 or any(ord(letter) < 32 for letter in path):
-            raise BadInput(
-                "That is not a path.", next_step="Give <dataset>/<folder>, at most 4096 characters.", field="path"
-            )
-        self.answer({"entries": await _asked(self.alc.parts.data).ls(path.strip("/"))})
+        """List one folder, or with `limit` a part of it; the datasets for an empty path."""
+        data, path, limit = data_of(self), path_asked(self), count_asked(self, "limit", MOST_NAMES)
+        if limit is None:
+            self.answer({"entries": await data.ls(path)})
+        else:
+            self.answer(await data.part(path, after_asked(self), limit))
+
+
+class RefreshHandler(AlcHandler):
+    """`POST data/refresh`."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """Ask the archive about a path now, whatever was believed (N15); of all datasets for an empty path."""
+        await data_of(self).refresh(path_told(self.options_of_body("path").get("path", "")))
+        self.alc.watch.look("data")
+        self.answer({})
 
 
 class FlushHandler(AlcHandler):
@@ -55,7 +68,7 @@ class FlushHandler(AlcHandler):
                 next_step=f"Give 0 to {FLUSH_LIMIT_SECONDS:.0f}.",
                 field="deadline_seconds",
             )
-        left = await _asked(self.alc.parts.data).flush(float(seconds))
+        left = await data_of(self).flush(float(seconds))
         self.alc.watch.look("data")
         self.answer(left)
 
@@ -65,19 +78,11 @@ async def data_status(data: Data | None) -> dict[str, Any]:
     if data is None:
         return nothing("There is no data service on this computer.")
     try:
-        return await data.status()
+        return {**await data.status(), "transfers": (await data.transfers())[:NEWEST]}
     except Missing as missing:
         return nothing(missing.line)
 
 
 def nothing(words: str) -> dict[str, Any]:
     """The status of a computer without data."""
-    return {"daemon": None, "datasets": [], "unsent": [], "words": words}
-
-
-def _asked(data: Data | None) -> Data:
-    if data is None:
-        raise Missing(
-            "There is no data service on this computer.", next_step="Start a server with datasets from the Hub."
-        )
-    return data
+    return {"daemon": None, "datasets": [], "unsent": [], "transfers": [], "words": words}

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_alc.core.settings import DMS_SOCKET_VARIABLE, dms_socket
+from jupyter_alc.dms.transfers.access import Transferring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Data(Protocol):
+class Data(Transferring, Protocol):
     """The DMS daemon of this machine. Every call raises `AlcError` and nothing else."""
 
     async def status(self) -> dict[str, Any]:
@@ -25,6 +26,26 @@ class Data(Protocol):
 
     async def ls(self, path: str) -> list[dict[str, Any]]:
         """What lies in `<dataset>/<folder>`; the datasets themselves for an empty path."""
+        ...
+
+    async def part(self, path: str, after: str, limit: int) -> dict[str, Any]:
+        """`{"entries", "next", "coming"}`: at most `limit` names behind the name `after`, in order."""
+        ...
+
+    async def refresh(self, path: str) -> None:
+        """Ask the archive about `path` now, whatever was believed."""
+        ...
+
+    async def files(self, path: str, after: str = "", limit: int = 1000) -> dict[str, Any]:
+        """`{"entries", "next", "coming"}`: names behind `after`, with their `state` and how many bytes are here."""
+        ...
+
+    async def readers(self) -> list[dict[str, Any]]:
+        """What each session of processes needed and what moved for it."""
+        ...
+
+    async def metrics(self) -> str:
+        """Its counts as Prometheus reads them."""
         ...
 
     async def flush(self, deadline_seconds: float) -> dict[str, Any]:

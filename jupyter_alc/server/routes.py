@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from jupyter_alc.server.clusters import ClusterHandler, ClustersHandler, ConnectionHandler
-from jupyter_alc.server.data import DataHandler, FlushHandler, FolderHandler
+from jupyter_alc.server.data import DataHandler, FlushHandler, FolderHandler, RefreshHandler
 from jupyter_alc.server.examples import ExampleHandler
 from jupyter_alc.server.handler import AlcHandler, UnknownAddress
 from jupyter_alc.server.health import Health
 from jupyter_alc.server.machine import MachineHandler
+from jupyter_alc.server.places import (
+    FilesHandler,
+    HistoryHandler,
+    MountHandler,
+    MountsHandler,
+    NotebooksHandler,
+)
+from jupyter_alc.server.transfers import PlanHandler, ResumeHandler, TransferHandler, TransfersHandler
 from jupyter_alc.server.ui import FrontPage, UiHandler
 
 PREFIX = "/jupyter-alc/v1"
@@ -19,7 +27,17 @@ ROUTES: dict[str, type[AlcHandler]] = {
     "/machine": MachineHandler,
     "/data": DataHandler,
     "/data/ls": FolderHandler,
+    "/data/refresh": RefreshHandler,
     "/data/flush": FlushHandler,
+    "/data/plan": PlanHandler,
+    "/data/transfers": TransfersHandler,
+    "/data/transfers/{id}": TransferHandler,
+    "/data/transfers/{id}/resume": ResumeHandler,
+    "/data/files": FilesHandler,
+    "/data/history": HistoryHandler,
+    "/data/mounts": MountsHandler,
+    "/data/mounts/{id}": MountHandler,
+    "/data/notebooks": NotebooksHandler,
     "/examples/{name}": ExampleHandler,
     "/piezo/clusters": ClustersHandler,
     "/piezo/clusters/{id}": ClusterHandler,

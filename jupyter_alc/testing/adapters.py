@@ -7,31 +7,60 @@
         @pytest.fixture
         async def adapter(self, put) -> AsyncIterator[Adapter]: ...
 
-What the adapter does not claim (`Uploads`, `Folders`) is skipped with that reason.
+What the adapter does not claim (`Uploads`, `Pages`, …) is skipped with that reason. For one that speaks HTTP there is
+`jupyter_alc.testing.faulty_adapters` as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import itertools
 import os
-import random
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (pytest looks at the annotations)
 
 import pytest
 
-from jupyter_alc.core.errors import ArchiveUnreachable, Denied, Exists, FileNotThere, NotEmpty, VersionChanged
-from jupyter_alc.dms.adapters.interface import HIDDEN, Adapter, Folders, Streams, Uploads
-from jupyter_alc.testing.faults import RIGHT, Fault, FaultyProxy
+from jupyter_alc.core.errors import Exists, FileNotThere, NotEmpty, VersionChanged
+from jupyter_alc.dms.adapters.interface import (
+    HIDDEN,
+    Adapter,
+    Checksums,
+    Fills,
+    Folders,
+    OneStep,
+    Pages,
+    Streams,
+    Uploads,
+)
+from jupyter_alc.dms.engine.planner import BLOCK
+from jupyter_alc.dms.tokens import bare
 
 Put = Callable[[str, bytes], None]
+
+
+ODD_NAMES = (
+    ("a%2Fb", "%", "%zz", "100%25", "a+b", "a b", " ", " a", "a ", "~", "...", ".a", "a.", "-", "-rf", "[1]", "{a}"),
+    ("*?;#&=", "'\"<>", "\\", "a:b", "|", "`", "$HOME", "^", "(a)", "@", ",", "!", "a=b&c=d", "?x=1", "#top", "&amp;"),
+    ("é", "e\u0301", "E", "e", "ß", "SS", "ǆ", "…", "🐟", "א", "\u202eabc", "\u00a0", "ﬁ", "fi"),
+    ("n" * 255, "é" * 127, "🐟" * 63),
+    ("a\tb", "a\nb", "\r", "\x01", "\x1b[31m", "\x7f"),
+)
+"""Names that archives hold and few think of; in groups, since they share a folder."""
 
 
 def _uploads(adapter: Adapter) -> Uploads:
     if not isinstance(adapter, Uploads):
         pytest.skip("this adapter takes no files")
+    return adapter
+
+
+def _one_step(adapter: Adapter) -> OneStep:
+    if not isinstance(adapter, OneStep):
+        pytest.skip("this adapter compares and replaces in two steps")
     return adapter
 
 
@@ -115,6 +144,102 @@ class AdapterContract:
             assert await adapter.read_range(f"odd/{one.name}", 0, one.size, one.token) == one.name.encode()
         assert len(await adapter.listing("odd")) == 6
 
+    unspeakable = ""
+    """Characters that this archive's own protocol or server cannot say in a name."""
+    unlisted = ""
+    """What names begin with that this archive leaves out of its listings; the adapter's capabilities say so."""
+
+    @pytest.mark.parametrize("number", range(len(ODD_NAMES)))
+    async def test_names_are_the_archives_byte_for_byte(self, adapter: Adapter, put: Put, number: int) -> None:
+        """Listed, looked at and read as they are: blanks, signs, control characters, 255 bytes, case, normalisation."""
+        names = [one for one in ODD_NAMES[number] if not set(one) & set(self.unspeakable)]
+        for name in names:
+            put(f"odd/{name}", name.encode())
+        listed = {one.name: one for one in await adapter.listing("odd")} if names else {}
+        assert sorted(listed) == sorted(one for one in names if not self.unlisted or one[0] not in self.unlisted)
+        for name in names:
+            seen = await adapter.info(f"odd/{name}")
+            assert (seen.name, seen.size) == (name, len(name.encode()))
+            assert await adapter.read_range(f"odd/{name}", 0, seen.size, seen.token) == name.encode()
+
+    async def test_nothing_outside_the_dataset_is_reached(self, adapter: Adapter, put: Put) -> None:
+        """Whatever way a path tries."""
+        put("file", b"x")
+        for path in ("..", "../file", "a/../../file", "%2e%2e/file", "/etc/passwd"):
+            for ask in (adapter.info, adapter.listing):
+                with pytest.raises(FileNotThere):
+                    await ask(path)
+
+    async def test_an_empty_file_is_one(self, adapter: Adapter, put: Put) -> None:
+        """Size 0, a token, nothing to read."""
+        put("run/empty", b"")
+        seen = await adapter.info("run/empty")
+        assert (seen.kind, seen.size) == ("file", 0)
+        assert seen.token
+        assert not await adapter.read_range("run/empty", 0, 0, seen.token)
+        assert [(one.name, one.size) for one in await adapter.listing("run")] == [("empty", 0)]
+
+    async def test_pages_tell_what_the_listing_tells(self, adapter: Adapter, put: Put) -> None:
+        """Each name once, with the same attributes; an absence comes before the first page."""
+        if not isinstance(adapter, Pages):
+            pytest.skip("this adapter does not claim Pages")
+        for number in range(25):
+            put(f"run/f{number:02}", bytes(number))
+        put("run/deeper/file", b"x")
+        told = [one async for page in adapter.listing_pages("run") for one in page]
+        by_name = {one.name: (one.kind, one.size, bare(one.token)) for one in told}
+        assert len(by_name) == len(told) == 26
+        assert by_name == {one.name: (one.kind, one.size, bare(one.token)) for one in await adapter.listing("run")}
+        with pytest.raises(FileNotThere):
+            await anext(aiter(adapter.listing_pages("absent")))
+
+    async def test_a_stream_is_the_file_from_its_start_on_in_one_version(self, adapter: Adapter, put: Put) -> None:
+        """Exact from wherever it begins; of a version that is no more it brings `VersionChanged` and no byte."""
+        if not isinstance(adapter, Streams):
+            pytest.skip("this adapter does not claim Streams")
+        data = os.urandom(300_001)
+        put("file", data)
+        token = (await adapter.info("file")).token
+        for start in (0, 1, BLOCK, 300_000):
+            assert b"".join([piece async for piece in adapter.open_stream("file", start, token)]) == data[start:]
+        put("file", b"another version")
+        with pytest.raises(VersionChanged):
+            await anext(aiter(adapter.open_stream("file", 0, token)))
+
+    async def test_what_fills_is_what_is_read(self, adapter: Adapter, put: Put) -> None:
+        """In order, in whole blocks from the start on but for the last; of a version that is no more, nothing."""
+        if not isinstance(adapter, Fills):
+            pytest.skip("this adapter does not claim Fills")
+        data, got = os.urandom(700_001), list[tuple[int, bytes]]()
+        put("file", data)
+        token = (await adapter.info("file")).token
+        for start, stop in ((0, 700_001), (BLOCK, 3 * BLOCK), (7, 8), (BLOCK + 1, 700_000)):
+            got.clear()
+            await adapter.fill("file", start, stop, token, lambda at, piece: got.append((at, bytes(piece))))
+            assert b"".join(piece for _, piece in got) == data[start:stop]
+            assert [at for at, _ in got] == list(itertools.accumulate((len(one) for _, one in got[:-1]), initial=start))
+            assert all(len(piece) % BLOCK == 0 for _, piece in got[:-1])
+        put("file", b"another version")
+        got.clear()
+        with pytest.raises(VersionChanged):
+            await adapter.fill("file", 0, 5, token, lambda at, piece: got.append((at, bytes(piece))))
+        assert not got
+
+    async def test_a_checksum_is_that_of_the_bytes_or_none(self, adapter: Adapter, put: Put) -> None:
+        """Of a version that is no more there is none either."""
+        if not isinstance(adapter, Checksums):
+            pytest.skip("this adapter does not claim Checksums")
+        put("file", b"some bytes")
+        token = (await adapter.info("file")).token
+        algorithm, _, told = (await adapter.checksum("file", token)).partition(":")
+        if told and algorithm in hashlib.algorithms_available:
+            assert told == hashlib.new(algorithm, b"some bytes").hexdigest()
+        if algorithm == "crc32":
+            assert int(told, 16) == zlib.crc32(b"some bytes")
+        put("file", b"another version")
+        with contextlib.suppress(VersionChanged):
+            assert not await adapter.checksum("file", token)
+
     async def test_an_upload_is_not_seen_before_it_is_published(
         self, adapter: Adapter, put: Put, tmp_path: Path
     ) -> None:
@@ -177,6 +302,36 @@ class AdapterContract:
         with pytest.raises(FileNotThere):
             await _uploads(adapter).upload("absent/new.txt", tmp_path / "source", "1", lambda _size: None)
 
+    async def test_one_step_replaces_only_the_version_it_is_based_on(
+        self, adapter: Adapter, put: Put, tmp_path: Path
+    ) -> None:
+        """A new name, the right `base`, an old one, a name that is taken, one that was removed meanwhile."""
+        archive, source = _one_step(adapter), tmp_path / "source"
+        put("run/other", b"x")
+        if not await archive.takes_in_one_step(9):
+            pytest.skip("this archive compares and replaces in two steps")
+
+        async def told(data: bytes, base: str | None, path: str = "run/file") -> str:
+            source.write_bytes(data)
+            counted: list[int] = []
+            entry = await archive.put(path, source, base=base, sent=counted.append)
+            assert (entry.name, entry.size, counted[-1]) == ("file", len(data), len(data))
+            assert await adapter.read_range(path, 0, len(data), entry.token) == data
+            return entry.token
+
+        first = await told(b"the first", None)
+        second = await told(b"another one", first)
+        for base in (None, first):
+            with pytest.raises(VersionChanged):
+                await told(b"too late", base)
+        assert (await adapter.info("run/file")).token == second
+        await told(b"made anew", second, path="walk/file")
+        await told(b"", None, path="empty/file")
+        source.write_bytes(b"a file for a folder")
+        with pytest.raises(VersionChanged):
+            await archive.put("run", source, base=None, sent=lambda _size: None)
+        assert (await adapter.info("run")).is_folder
+
     async def test_makes_and_removes_folders(self, adapter: Adapter, put: Put) -> None:
         """One at a time, never over what is there, never with something in it."""
         folders = _folders(adapter)
@@ -205,105 +360,3 @@ class AdapterContract:
         assert [(one.name, one.size) for one in await adapter.listing("walk")] == [("b", 2)]
         with pytest.raises(FileNotThere):
             await folders.delete("run/a", folder=False)
-
-
-class FaultyAdapterContract:
-    """Faults between an adapter and its archive: never a wrong byte, never "not there", never an empty listing.
-
-    Beside `put`, supply `archive_at` (host and port of the archive) and `adapter_at` (makes the adapter that talks to
-    a given `host:port`). ALC_FAULTS says how many, ALC_SEED which.
-    """
-
-    async def test_no_fault_gives_a_wrong_answer(
-        self, put: Put, archive_at: tuple[str, int], adapter_at: Callable[[str], Adapter]
-    ) -> None:
-        """A read is right or an error of ours; after what can be right, it must be."""
-        seed = int(os.environ.get("ALC_SEED", "1"))
-        chance = random.Random(seed)
-        files = {"big": chance.randbytes(200_003), "small": chance.randbytes(999), "empty": b""}
-        for name, data in files.items():
-            put(f"run/{name}", data)
-        put("run/old", b"an old version")
-        with FaultyProxy(*archive_at) as proxy:
-            adapter = adapter_at(proxy.address)
-            asking = _Asking(adapter, files, {one.name: one.token for one in await adapter.listing("run")}, chance)
-            put("run/old", b"something newer and longer")
-            try:
-                for number in range(int(os.environ.get("ALC_FAULTS", "250"))):
-                    fault = chance.choice(list(Fault))
-                    proxy.faults = iter([fault])
-                    what = await asking.one(must=fault in RIGHT)
-                    assert what == "", f"seed {seed}, fault {number} ({fault.name}): {what}"
-                proxy.faults = iter(())
-                for _ in range(12):
-                    assert await asking.one(must=True) == ""  # and all is well again
-            finally:
-                await adapter.close()
-
-    async def test_an_archive_that_is_away_is_unreachable_and_back_when_it_is_back(
-        self, put: Put, archive_at: tuple[str, int], adapter_at: Callable[[str], Adapter]
-    ) -> None:
-        """For attributes, listings and reads alike."""
-        put("run/file", b"abcdef")
-        with FaultyProxy(*archive_at) as proxy:
-            adapter = adapter_at(proxy.address)
-            token = (await adapter.info("run/file")).token
-            proxy.faults = itertools.repeat(Fault.REFUSED)
-            for ask in (adapter.info("run/file"), adapter.listing("run"), adapter.read_range("run/file", 0, 6, token)):
-                with pytest.raises(ArchiveUnreachable):
-                    await ask
-            proxy.faults = iter(())
-            assert await adapter.read_range("run/file", 1, 4, token) == b"bcd"
-            await adapter.close()
-
-
-@dataclass
-class _Asking:
-    """Ask one thing and judge the answer; "" is well."""
-
-    adapter: Adapter
-    files: dict[str, bytes]
-    tokens: dict[str, str]
-    chance: random.Random
-
-    async def one(self, *, must: bool) -> str:
-        ask = self.chance.choice([self._read, self._read, self._stream, self._info, self._listing, self._old])
-        try:
-            return await ask()
-        except FileNotThere as error:
-            return f"{ask.__name__} said {error}"
-        except (ArchiveUnreachable, Denied, VersionChanged) as error:
-            return f"{ask.__name__} failed with {error!r}" if must and ask != self._old else ""
-
-    async def _read(self) -> str:
-        name = self.chance.choice(["big", "small"])
-        data = self.files[name]
-        start, stop = sorted(self.chance.sample(range(len(data) + 1), 2))
-        got = await self.adapter.read_range(f"run/{name}", start, stop, self.tokens[name])
-        return "" if got == data[start:stop] else f"wrong bytes of {name} {start}..{stop}"
-
-    async def _stream(self) -> str:
-        if not isinstance(self.adapter, Streams):
-            return await self._read()
-        data, got = self.files["big"], bytearray()
-        start = self.chance.randrange(len(data))
-        try:
-            async for piece in self.adapter.open_stream("run/big", start, self.tokens["big"]):
-                got += piece
-        finally:
-            right = data[start : start + len(got)] == got
-            assert right, f"wrong bytes in a stream from {start}"
-        return "" if len(got) == len(data) - start else "a stream that ended early and said nothing"
-
-    async def _info(self) -> str:
-        name = self.chance.choice(list(self.files))
-        seen = await self.adapter.info(f"run/{name}")
-        return "" if (seen.kind, seen.size) == ("file", len(self.files[name])) else f"told {seen} of {name}"
-
-    async def _listing(self) -> str:
-        told = {one.name: one.size for one in await self.adapter.listing("run") if one.name != "old"}
-        return "" if told == {name: len(data) for name, data in self.files.items()} else f"listed {told}"
-
-    async def _old(self) -> str:
-        got = await self.adapter.read_range("run/old", 0, 14, self.tokens["old"])
-        return f"read {got!r} of an old version"

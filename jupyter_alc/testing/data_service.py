@@ -110,8 +110,12 @@ class DataService:
         """End it as the machine's agent does, and take away the mount it may not take away itself."""
         code = self._signal(signal.SIGTERM)
         if self.mount is not None and os.geteuid() == 0:
-            subprocess.run(["umount", "-l", str(self.mount)], check=False, capture_output=True)
+            self._let_go()
         return code
+
+    def _let_go(self) -> None:
+        """Unmount, and answer whoever waits there still with an error."""
+        subprocess.run(["umount", "-f", "-l", str(self.mount)], check=False, capture_output=True)
 
     def _signal(self, number: int) -> int:
         process = self.process
@@ -122,6 +126,8 @@ class DataService:
         try:
             code = process.wait(SECONDS)
         except subprocess.TimeoutExpired:
+            if self.mount is not None:
+                self._let_go()
             process.kill()
             code = process.wait()
         if process.stdout is not None:

@@ -15,6 +15,7 @@ import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
+from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -43,10 +44,18 @@ class Fault(StrEnum):
     RANGE_IGNORED = "200 with the whole file, which is right"
     OTHER_RANGE = "206 with another part, and told so"
     OTHER_VERSION = "other bytes under another version"
+    HUNG = "no answer comes, and the connection stays"
+    STALLED = "the body stops in the middle, and the connection stays"
 
 
 RIGHT: Final = frozenset({Fault.SLOW, Fault.LATE, Fault.BUSY, Fault.RANGE_IGNORED})
 """After these an answer can still be right, and must be."""
+
+MORE: Final = 7
+"""The bytes that LONG adds."""
+
+HANGS: Final = frozenset({Fault.HUNG, Fault.STALLED})
+"""These last until the client hangs up: for whoever has a deadline."""
 
 
 @dataclass
@@ -79,10 +88,14 @@ class _Message:
 
 
 class FaultyProxy:
-    """On a thread and a port of its own. `faults` is asked once for each request."""
+    """On a thread and a port of its own. `faults` is asked once for each request.
 
-    def __init__(self, host: str, port: int, *, round_trip_seconds: float = 0.0) -> None:
+    Each request takes `round_trip_seconds` more; right answers share a line of `bytes_per_second` (0: without an end).
+    """
+
+    def __init__(self, host: str, port: int, *, round_trip_seconds: float = 0.0, bytes_per_second: float = 0.0) -> None:
         self._there, self.round_trip_seconds = (host, port), round_trip_seconds
+        self.bytes_per_second, self._free_at = bytes_per_second, 0.0
         self.faults: Iterator[Fault | None] = iter(())
         self.counted, self.down = Counted(), False
         self._loop = asyncio.new_event_loop()
@@ -135,10 +148,15 @@ class FaultyProxy:
                     continue
                 if fault is Fault.REFUSED:
                     break
+                if fault is Fault.HUNG:
+                    await reader.read()
+                    break
                 there = there or _Pair(*await asyncio.open_connection(*self._there, limit=_HEAD_LIMIT))
                 _bend(asked, fault)
                 there.writer.write(asked.bytes() + body)
                 if not await self._pass_on(asked, there, writer, fault):
+                    if fault is Fault.STALLED:
+                        await reader.read()
                     break
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -167,6 +185,7 @@ class FaultyProxy:
             self._send(writer, told.bytes())
             left = int(length)
             while left and (piece := await there.reader.read(min(left, _PIECE))):
+                await self._line_is_free(len(piece))
                 self._send(writer, piece)
                 await writer.drain()
                 left -= len(piece)
@@ -176,18 +195,24 @@ class FaultyProxy:
             whole += await there.reader.readexactly(int(length) - len(whole))
         told.put("transfer-encoding", None)
         await self._spoilt(told, whole, writer, fault)
-        return lasts and bool(length or chunked) and fault not in {Fault.RESET, Fault.CUT, Fault.ENDLESS}
+        return lasts and bool(length or chunked) and fault not in _BROKEN_OFF
+
+    async def _line_is_free(self, size: int) -> None:
+        if self.bytes_per_second:
+            now = self._loop.time()
+            self._free_at = max(self._free_at, now) + size / self.bytes_per_second
+            await asyncio.sleep(self._free_at - now)
 
     async def _spoilt(self, told: _Message, whole: bytes, writer: asyncio.StreamWriter, fault: Fault | None) -> None:
         sent = whole
-        if fault in {Fault.RESET, Fault.CUT, Fault.ENDLESS, Fault.SHORT}:
+        if fault in _BROKEN_OFF or fault is Fault.SHORT:
             sent = whole[: len(whole) // 2]
         elif fault is Fault.LONG:
-            sent = whole + bytes(7)
+            sent = whole + bytes(MORE)
         elif fault is Fault.OTHER_VERSION:
             sent = bytes(255 - one for one in whole)
             _other(told)
-        promised = whole if fault in {Fault.RESET, Fault.CUT} else sent
+        promised = whole if fault in _BROKEN_OFF else sent
         told.put("content-length", None if fault is Fault.ENDLESS else str(len(promised)))
         if fault is Fault.ENDLESS:
             told.put("connection", "close")
@@ -212,7 +237,8 @@ class _Pair:
     writer: asyncio.StreamWriter
 
 
-_ON_BODIES: Final = frozenset({Fault.RESET, Fault.CUT, Fault.ENDLESS, Fault.SHORT, Fault.LONG})
+_BROKEN_OFF: Final = frozenset({Fault.RESET, Fault.CUT, Fault.ENDLESS, Fault.STALLED})
+_ON_BODIES: Final = _BROKEN_OFF | {Fault.SHORT, Fault.LONG}
 
 
 async def _head(reader: asyncio.StreamReader) -> _Message | None:
@@ -259,5 +285,8 @@ def _bend(asked: _Message, fault: Fault | None) -> None:
 
 
 def _other(told: _Message) -> None:
-    told.put("etag", '"another-version"')
+    """Tell it as another version: of each version that there is another one."""
+    size = told.get("content-range").rpartition("/")[2] or told.get("content-length")
+    real = f"{told.get('etag')} {told.get('last-modified')} {size}"
+    told.put("etag", f'"another-version-{crc32(real.encode()):08x}"')
     told.put("last-modified", "Thu, 01 Jan 2015 00:00:00 GMT")

@@ -93,6 +93,11 @@ class HubClient(_Client):
         """Begin the release; safe to repeat."""
         return await self._ask("DELETE", f"/v1/allocations/{quote(ident, safe='')}")
 
+    async def renew(self, ident: str, datasets: Mapping[str, Mapping[str, str]]) -> None:
+        """Send new session keys to the allocation's machine; they arrive with its next heartbeat."""
+        body = {"datasets": {key: dict(words) for key, words in datasets.items()}}
+        await self._ask("PUT", f"/v1/allocations/{quote(ident, safe='')}/credentials", body=body)
+
     async def machine_types(self, user: str) -> list[dict[str, Any]]:
         """Return what is offered to this person, with counts and words."""
         return list((await self._ask("GET", "/v1/machine-types", query={"user": user}))["machine_types"])

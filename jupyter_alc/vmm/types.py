@@ -21,6 +21,7 @@ import yaml
 
 from jupyter_alc.core.errors import AlcError, BadInput
 from jupyter_alc.core.names import LONGEST_DESCRIPTION, identifier, joined, one_line
+from jupyter_alc.core.sizes import parse_size
 from jupyter_alc.core.written import read_yaml
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 
     from jupyter_alc.core.written import Spot
 
-_UNITS: Final[Mapping[str, int]] = {
-    "": 1,
-    "B": 1,
-    **{f"{letter}B": 1000 ** (i + 1) for i, letter in enumerate("KMGT")},
-    **{f"{letter}iB": 1024 ** (i + 1) for i, letter in enumerate("KMGT")},
-}
-_SIZE: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?\s*([A-Za-z]*)")
 _LEAST_MEMORY: Final = 64 * 1000**2
 
 
@@ -100,16 +94,8 @@ DEFAULT_TYPES: Final[tuple[MachineType, ...]] = (
 
 
 def parse_bytes(told: object) -> int:
-    """Return the bytes of `2 GB`, `512 MiB`, `1.5 GB` or a plain number; else raise `BadInput` for `memory_bytes`."""
-    cure = 'Write a number of bytes, or a size such as "2 GB" or "512 MiB".'
-    if isinstance(told, int) and not isinstance(told, bool):
-        return told
-    match = _SIZE.fullmatch(told.strip()) if isinstance(told, str) else None
-    unit = _UNITS.get(match[3]) if match else None
-    if match is None or unit is None:
-        raise BadInput(f"{str(told)[:40]!r} is not a size.", next_step=cure, field="memory_bytes")
-    fraction = match[2] or "0"
-    return int(match[1]) * unit + int(fraction) * unit // int("1" + "0" * len(fraction))
+    """Return the bytes of `2 GB` and the like; else raise `BadInput` for `memory_bytes`."""
+    return parse_size(told, "memory_bytes")
 
 
 def _text(told: object) -> str:

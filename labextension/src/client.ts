@@ -5,7 +5,15 @@
  */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { problems, type Problems } from './problems';
-import type { ICluster, IProblem, IStories, Part } from './tokens';
+import type {
+  ICluster,
+  IFolder,
+  INotebooks,
+  IPlan,
+  IProblem,
+  IStories,
+  Part
+} from './tokens';
 
 /** Send a request to an address below the Jupyter server; rejects when nobody answers. */
 export type Send = (path: string, init: RequestInit) => Promise<Response>;
@@ -22,6 +30,9 @@ export class RestError extends Error {
 }
 
 const ROOT = 'jupyter-alc/v1';
+
+/** How many names of a folder are told; it may have a million. */
+const MOST_NAMES = '200';
 
 const PATHS: { readonly [P in Part]: string } = {
   machine: 'machine',
@@ -50,6 +61,50 @@ export class Client {
 
   async flush(): Promise<void> {
     await this._request('data/flush', 'POST', {});
+  }
+
+  /** What fetching would mean. */
+  async plan(path: string): Promise<IPlan> {
+    return this._request(_of('data/plan', { path }), 'GET');
+  }
+
+  async fetch(path: string): Promise<void> {
+    await this._request('data/transfers', 'POST', { paths: [path] });
+  }
+
+  async cancelTransfer(id: string): Promise<void> {
+    await this._request(`data/transfers/${encodeURIComponent(id)}`, 'DELETE');
+  }
+
+  async resumeTransfer(id: string): Promise<void> {
+    await this._request(
+      `data/transfers/${encodeURIComponent(id)}/resume`,
+      'POST',
+      {}
+    );
+  }
+
+  /** The names in a folder, and where their bytes are. */
+  async files(path: string): Promise<IFolder> {
+    const query = { path, limit: MOST_NAMES, no_track_activity: '1' };
+    return this._request(_of('data/files', query), 'GET');
+  }
+
+  /** Ask the archive about a file or folder now, whatever was believed. */
+  async refresh(path: string): Promise<void> {
+    await this._request('data/refresh', 'POST', { path });
+  }
+
+  async notebooks(): Promise<INotebooks> {
+    return this._request('data/notebooks?no_track_activity=1', 'GET');
+  }
+
+  async mount(dataset: string): Promise<void> {
+    await this._request('data/mounts', 'POST', { dataset });
+  }
+
+  async unmount(dataset: string): Promise<void> {
+    await this._request(`data/mounts/${encodeURIComponent(dataset)}`, 'DELETE');
   }
 
   async startCluster(): Promise<ICluster> {
@@ -133,6 +188,11 @@ export class Client {
   }
 
   private readonly _problems: Problems;
+}
+
+/** An address with its query. */
+function _of(path: string, query: Record<string, string>): string {
+  return `${path}?${new URLSearchParams(query).toString()}`;
 }
 
 /** The body, or null where it is not JSON. */

@@ -1,8 +1,16 @@
 /** What the panel knows. No DOM, no addresses: it asks the client and tells by a signal. */
 import { Signal, type ISignal } from '@lumino/signaling';
 import type { Client } from './client';
+import { DataDetails } from './details';
 import { PARTS } from './tokens';
-import type { IAlcModel, IProblem, IStories, IView, Part } from './tokens';
+import type {
+  IAlcModel,
+  IDataDetails,
+  IProblem,
+  IStories,
+  IView,
+  Part
+} from './tokens';
 
 /** How many looks the line of used cores goes back. */
 const HISTORY = 60;
@@ -12,7 +20,9 @@ type Views = { [P in Part]: IView<P> };
 const NOTHING = { told: null, problem: null, busy: [] } as const;
 
 export class AlcModel implements IAlcModel {
-  constructor(private readonly _client: Client) {}
+  constructor(private readonly _client: Client) {
+    this._details = new DataDetails(_client, () => this._put('data', {}));
+  }
 
   get changed(): ISignal<IAlcModel, Part> {
     return this._changed;
@@ -28,6 +38,10 @@ export class AlcModel implements IAlcModel {
 
   get clusters(): IView<'clusters'> {
     return this._views.clusters;
+  }
+
+  get details(): IDataDetails {
+    return this._details;
   }
 
   get coresHistory(): readonly number[] {
@@ -52,6 +66,39 @@ export class AlcModel implements IAlcModel {
 
   async sendNow(): Promise<void> {
     await this._act('data', 'flush', () => this._client.flush());
+  }
+
+  async fetch(path: string): Promise<void> {
+    await this._act('data', `fetch:${path}`, () => this._client.fetch(path));
+    if (!this.data.problem) {
+      this._details.dropPlan(path);
+    }
+  }
+
+  async cancelTransfer(id: string): Promise<void> {
+    await this._act('data', `cancel:${id}`, () =>
+      this._client.cancelTransfer(id)
+    );
+  }
+
+  async resumeTransfer(id: string): Promise<void> {
+    await this._act('data', `resume:${id}`, () =>
+      this._client.resumeTransfer(id)
+    );
+  }
+
+  async mount(dataset: string): Promise<void> {
+    await this._act('data', `mount:${dataset}`, () =>
+      this._client.mount(dataset)
+    );
+  }
+
+  async unmount(dataset: string): Promise<void> {
+    this._details.hideFolder(dataset);
+    this._details.dropPlan(dataset);
+    await this._act('data', `mount:${dataset}`, () =>
+      this._client.unmount(dataset)
+    );
   }
 
   async startCluster(): Promise<void> {
@@ -105,6 +152,9 @@ export class AlcModel implements IAlcModel {
       this._living = living;
     }
     this._put(part, { told, problem: this._refused[part] ?? null });
+    if (part === 'data') {
+      void this._details.refresh();
+    }
   }
 
   private _remember(cores: number | null | undefined): void {
@@ -149,6 +199,7 @@ export class AlcModel implements IAlcModel {
     this._changed.emit(part);
   }
 
+  private readonly _details: DataDetails;
   private readonly _changed = new Signal<IAlcModel, Part>(this);
   private readonly _turns = { machine: 0, data: 0, clusters: 0 };
   private readonly _refused: { [P in Part]?: IProblem } = {};

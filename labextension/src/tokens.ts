@@ -54,6 +54,8 @@ export interface IDataset {
   readonly size_bytes: number | null;
   readonly needed_bytes: number;
   readonly moved_bytes: number;
+  /** Of what was needed, at least so much did not have to move. */
+  readonly from_cache_bytes?: number;
   readonly unsent_files: number;
   readonly unsent_bytes: number;
   readonly sending: {
@@ -62,6 +64,8 @@ export interface IDataset {
     readonly size_bytes: number;
   } | null;
   readonly state: 'ok' | 'sending' | 'unsent' | 'unreachable';
+  /** False once it has left the folder. */
+  readonly mounted?: boolean;
   readonly problem: IProblem | null;
 }
 
@@ -72,6 +76,78 @@ export interface IUnsent {
   readonly problem: IProblem | null;
 }
 
+/** Files and folders on their way into the cache. */
+export interface ITransfer {
+  readonly id: string;
+  readonly state:
+    'listing' | 'moving' | 'waiting' | 'done' | 'failed' | 'cancelled';
+  readonly paths: readonly string[];
+  readonly files: number;
+  readonly files_done: number;
+  readonly size_bytes: number;
+  /** Of the size, what is here. */
+  readonly done_bytes: number;
+  readonly moved_bytes: number;
+  readonly bytes_per_second?: number;
+  readonly seconds_left?: number | null;
+  /** Seconds since 1970. */
+  readonly ended?: number | null;
+  /** The first that could not be brought. */
+  readonly failed: readonly {
+    readonly path: string;
+    readonly problem: IProblem;
+  }[];
+  readonly failed_files: number;
+  readonly problem?: IProblem | null;
+}
+
+/** What fetching would mean. */
+export interface IPlan {
+  readonly path: string;
+  readonly files: number;
+  readonly size_bytes: number;
+  readonly cached_bytes: number;
+  readonly move_bytes: number;
+  readonly requests: number;
+  /** Null while the way to the archive was never measured. */
+  readonly seconds: number | null;
+}
+
+/** A name in a folder, and where its bytes are. */
+export interface IFile {
+  readonly name: string;
+  readonly type: 'file' | 'directory';
+  readonly size: number | null;
+  /** folder, cached, partly, archive, or how far an unsent file is. */
+  readonly state: string;
+  readonly cached_bytes: number;
+  /** In a view: the real path, as dataset/path. */
+  readonly target?: string;
+}
+
+/** The first names of a folder. */
+export interface IFolder {
+  readonly entries: readonly IFile[];
+  /** The last of them, where there are more. */
+  readonly next: string | null;
+}
+
+/** What a notebook, or another reader, needed and what moved for it. */
+export interface IReader {
+  /** The notebook's path; others have a name. */
+  readonly path?: string;
+  readonly name?: string;
+  readonly needed_bytes: number;
+  readonly moved_bytes: number;
+  /** From the cache. */
+  readonly cached_bytes: number;
+}
+
+export interface INotebooks {
+  readonly notebooks: readonly IReader[];
+  readonly others: readonly IReader[];
+}
+
 export interface IDataStory {
   /** Null where there is no data service. A problem says why the datasets are no folders. */
   readonly daemon?: {
@@ -80,6 +156,8 @@ export interface IDataStory {
   } | null;
   readonly datasets: readonly IDataset[];
   readonly unsent: readonly IUnsent[];
+  /** The newest first. */
+  readonly transfers?: readonly ITransfer[];
   readonly words?: string;
 }
 
@@ -129,18 +207,60 @@ export interface IView<P extends Part = Part> {
   readonly busy: readonly string[];
 }
 
+/** Something that is asked for only while somebody looks at it. */
+export interface IAsked<T> {
+  /** The last answer; null before the first. */
+  readonly told: T | null;
+  readonly problem: IProblem | null;
+}
+
+/** A folder that is shown in the panel. */
+export interface IShownFolder extends IAsked<IFolder> {
+  /** `<dataset>/<folder>`. */
+  readonly path: string;
+  /** The archive is being asked for it anew. */
+  readonly refreshing?: boolean;
+}
+
+/** What the panel shows of the data beside its state, as long as it is wanted. */
+export interface IDataDetails {
+  /** The plan of fetching a dataset, by its id. */
+  plan(dataset: string): IAsked<IPlan> | undefined;
+  /** Ask what fetching the whole dataset would mean. */
+  askPlan(dataset: string): Promise<void>;
+  dropPlan(dataset: string): void;
+  /** The folder of a dataset that is shown, by its id. */
+  folder(dataset: string): IShownFolder | undefined;
+  showFolder(path: string): Promise<void>;
+  /** Ask the archive for the folder that is shown, whatever was believed of it. */
+  refreshFolder(dataset: string): Promise<void>;
+  hideFolder(dataset: string): void;
+  /** Undefined while nobody wants to see it. */
+  readonly notebooks: IAsked<INotebooks> | undefined;
+  showNotebooks(): Promise<void>;
+  hideNotebooks(): void;
+}
+
 export interface IAlcModel extends IDisposable {
   /** Emitted with the part that is another than before. */
   readonly changed: ISignal<IAlcModel, Part>;
   readonly machine: IView<'machine'>;
   readonly data: IView<'data'>;
   readonly clusters: IView<'clusters'>;
+  readonly details: IDataDetails;
   /** Cores used at the last looks, oldest first. */
   readonly coresHistory: readonly number[];
   /** Ask one part, or all three; never rejects. */
   refresh(part?: Part): Promise<void>;
   /** Send unsent files now. */
   sendNow(): Promise<void>;
+  /** Bring a dataset, or what is below a path, onto this machine. */
+  fetch(path: string): Promise<void>;
+  cancelTransfer(id: string): Promise<void>;
+  resumeTransfer(id: string): Promise<void>;
+  /** Let a dataset come back into the folder. */
+  mount(dataset: string): Promise<void>;
+  unmount(dataset: string): Promise<void>;
   /** Ask for a cluster with the usual options. */
   startCluster(): Promise<void>;
   stopCluster(id: string): Promise<void>;

@@ -7,58 +7,30 @@ to write; people go on with the catalogue as it was before, or are told that the
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from traitlets.log import get_logger
 
 from jupyter_alc.core.errors import BadFile, Unavailable
-from jupyter_alc.dms.catalogue import Catalogue
+from jupyter_alc.dms.catalogue_file import CatalogueFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_alc.core.dataset import Dataset, MountedDataset
+    from jupyter_alc.dms.catalogue import Catalogue
 
 
-@dataclass(slots=True)
-class _Kept:
-    """One catalogue: read again only when its file has changed, and kept when it became wrong."""
-
-    path: Path
-    good: Catalogue | None = None
-    seen: tuple[int, int, int] | None = None
-    mistake: BadFile | None = None
-
-    def read(self) -> Catalogue:
-        seen = self._seen()
-        if seen is None or seen != self.seen:
-            try:
-                self.good, self.mistake = Catalogue.from_file(self.path), None
-            except BadFile as mistake:
-                if self.mistake is None or mistake.line != self.mistake.line:
-                    kept = "The datasets of before are still offered." if self.good else "No dataset is offered."
-                    get_logger().error("%s %s", mistake.line, kept)
-                self.mistake = mistake
-            self.seen = seen
-        if self.good is None:
-            raise _unreadable("The list of datasets") from self.mistake
-        return self.good
-
-    def _seen(self) -> tuple[int, int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-_kept: dict[str, _Kept] = {}
+_files: dict[str, CatalogueFile] = {}
 
 
 def _catalogue(path: str) -> Catalogue:
-    return _kept.setdefault(path, _Kept(Path(path))).read()
+    file = _files.setdefault(path, CatalogueFile(Path(path), lambda line: get_logger().error("%s", line)))
+    try:
+        return file.read()
+    except BadFile as mistake:
+        raise _unreadable("The list of datasets") from mistake
 
 
 def _unreadable(what: str) -> Unavailable:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from alc_spawners.options import usable
 from alc_spawners.stages import seconds
 from jupyter_alc.core.dataset import Access
+from jupyter_alc.core.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,18 +35,6 @@ class FormContent:
     datasets: Sequence[Dataset] = ()
     chosen: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[AlcError] = ()
-
-
-def size(value: int | None) -> str:
-    """Bytes for people, in powers of 1000: `0 B`, `37 MB`, `1.8 TB`; a dash where nobody knows."""
-    if value is None:
-        return "–"
-    amount, unit = float(value), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.1f} {unit}" if amount < 9.95 and unit != "B" and round(amount, 1) % 1 else f"{amount:.0f} {unit}"
 
 
 def about(value: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from alc_spawners.options import Choice, WrongOptions, check_options, options_fr
 from alc_spawners.refusals import Refused
 from alc_spawners.stages import alive, progress_event, took
 from jupyter_alc.core.errors import AlcError, Denied, NotFound, Unavailable
+from jupyter_alc.dms.renewal import Sessions
 from jupyter_alc.vmm.client import HubClient
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        self._sessions = Sessions()
         self._chosen = dict(self.user_options)  # what the Hub remembers from before this start
 
     @default("env_keep")
@@ -148,6 +151,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
             if found is None:
                 return None if self._starting() else FAILED
             if alive(found):
+                await self._renew_sessions(found)
                 return None
             if found["state"] == "failed":
                 await self._release_by_id(str(found["id"]))
@@ -157,6 +161,16 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
             self.log.exception("Could not understand what VMM says of %s", self._log_name)
             return None
         return FAILED
+
+    async def _renew_sessions(self, found: Mapping[str, Any]) -> None:
+        """Send new session keys when a third of the old ones' time is over; what fails is tried at the next look."""
+        if found["state"] != "ready" or time.time() < self._sessions.due:
+            return
+        ids = self.choice.datasets if self.choice else [str(one) for one in self._chosen.get("datasets", ())]
+        plan = await plan_for(self.catalogue, self.credentials_file, self.user.name, ids)
+        if renewed := self._sessions.seen(plan, time.time()):
+            async with self._vmm() as vmm:
+                await vmm.renew(str(found["id"]), renewed)
 
     async def stop(self, now: bool = False) -> None:
         """Give the machine back; wait until its results are sent, at most `stop_deadline`, or not at all when `now`."""
@@ -278,6 +292,7 @@ class VmmSpawner(Spawner):  # type: ignore[misc]
         if choice is None:
             raise Unavailable("Nothing was chosen.", next_step="Start again from the form.")
         plan = await plan_for(self.catalogue, self.credentials_file, self.user.name, choice.datasets)
+        self._sessions.seen(plan, time.time())
         return {
             "user": self.user.name,
             "server": self.name,

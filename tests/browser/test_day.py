@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from day.archives import OnCeph
 from day.browser import browser
 from day.report import Report
 from day.steps import Day
@@ -12,17 +13,21 @@ from day.system import System, Traces
 pytestmark = [pytest.mark.browser, pytest.mark.fuse, pytest.mark.timeout(900)]
 
 
-def test_every_step_of_a_scientists_day_is_true_and_nothing_is_left(tmp_path_factory):
+@pytest.mark.parametrize("archive", ["embedded", pytest.param("ceph", marks=[pytest.mark.ceph, pytest.mark.long])])
+def test_every_step_of_a_scientists_day_is_true_and_nothing_is_left(tmp_path_factory, archive):
     place = tmp_path_factory.mktemp("day")
-    system, traces = System(place / "state"), Traces(place / "state")
+    given = OnCeph(place / "ceph") if archive == "ceph" else None
+    system, traces = System(place / "state", given=given), Traces(place / "state")
     report = Report(place / "report.json", print)
     traces.follow()
-    system.start()
     try:
+        system.start()
         with browser() as chromium:
             Day(system, report, chromium, place / "pictures").run()
     finally:
         system.stop()
+        left = system.archive.stop()
+    assert left == []
     assert traces.left(system.service_address) == {}
     assert report.ok
     assert traces.machines

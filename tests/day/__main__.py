@@ -1,10 +1,13 @@
 """`make demo`: start the whole system, live a scientist's day in a real browser, and say whether every step was true.
 
+With `--archive ceph` (`make demo ARCHIVE=ceph`) the data lies in Ceph's S3, started for it.
+
 With a terminal the system then stays up until Ctrl-C. Without one everything ends by itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -13,6 +16,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from day.archives import OnCeph
 from day.browser import browser
 from day.report import NotTrue, Report, require
 from day.steps import Day
@@ -45,13 +49,21 @@ def tell(line: str) -> None:
 
 
 def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m day")
+    options.add_argument("--archive", choices=["embedded", "ceph"], default="embedded")
+    ceph = OnCeph(DEMO / "ceph") if options.parse_args().archive == "ceph" else None
+    if ceph is not None and (why := ceph.lab.lacking()):
+        tell(f"The day on Ceph {why}. Run: .ci/debian ceph as root, then make demo ARCHIVE=ceph; or make demo alone.")
+        return 1
+    if ceph is not None:
+        ceph.stop()  # what a demo that was killed left
     state = DEMO / "state"
     shutil.rmtree(DEMO, ignore_errors=True)
     pictures = DEMO / "pictures"
     report = Report(DEMO / "report.json", tell)
     traces = Traces(state)
     traces.follow()
-    system = System(state)
+    system = System(state, given=ceph)
     try:
         with report.step("this computer has what the day needs"):
             look(state)
@@ -119,8 +131,12 @@ def end(system: System, report: Report, traces: Traces) -> None:
     """Stop everything, then look for what is left."""
     try:
         with report.step("everything ends and leaves nothing") as step:
-            system.stop()
+            try:
+                system.stop()
+            finally:
+                still = system.archive.stop()
             left = traces.left(str(system.facts.get("service_address", "")))
+            left |= {"archive": still} if still else {}
             step.figures["machines_made"] = len(traces.machines)
             step.figures["leftovers"] = left
             require(not left, f"left behind: {left}")

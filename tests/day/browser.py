@@ -173,6 +173,14 @@ class Person:
         raise NotTrue(f"the notebook was still running after {seconds:.0f} s")
 
 
+def wait_for_kernel(page: Page) -> None:
+    """Wait until the open notebook's kernel takes code.
+
+    Lab drops a run that comes before its kernel, while the notebook's own indicator already says idle.
+    """
+    page.locator("#jp-main-statusbar").get_by_text("(ipykernel) | Idle").wait_for(timeout=PATIENCE)
+
+
 def _is_login(answer: Response) -> bool:
     return answer.request.method == "POST" and "/hub/login" in answer.url
 

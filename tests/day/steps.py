@@ -13,13 +13,14 @@ import pandas as pd
 from playwright.sync_api import expect
 
 from day import probes
-from day.archive_log import moved
-from day.browser import PATIENCE, Person, sit_down
+from day.archive_log import Kind, moved
+from day.archives import sans_folder
+from day.browser import PATIENCE, Person, sit_down, wait_for_kernel
 from day.report import require
-from jupyter_alc.example.archive import sans_folder
+from jupyter_alc.core.sizes import size
 from jupyter_alc.example.frame import touched
-from jupyter_alc.magics.shown import dataset_words, framework_words
-from jupyter_alc.magics.words import size
+from jupyter_alc.magics.data_words import dataset_words
+from jupyter_alc.magics.shown import framework_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,27 +130,20 @@ class Day:
         self.ada.look("lab")
         page.click(".jp-BreadCrumbs-home")
         asked = self.system.archive.since(self.log_mark)
-        names = sum(self._names_in(one.path) for one in asked if one.method == "PROPFIND" and one.status == 207)
-        listing, proof = moved(asked, "PROPFIND"), moved(asked, "GET")
+        listings = [one for one in asked if one.kind is Kind.LISTING and one.status in {200, 207}]
+        names = sum(self.system.archive.names_in(one) for one in listings)
+        listing, proof = moved(asked, Kind.LISTING), moved(asked, Kind.READ)
         told.figures |= {"listing_bytes": listing, "names_listed": names, "proof_bytes": proof}
         require(listing <= KIB * max(names, 1), f"the listing moved {listing} bytes for {names} names")
         require(proof <= 256 * KIB, f"the proof moved {proof} bytes")
-        require({one.method for one in asked} <= {"PROPFIND", "GET", "OPTIONS", "HEAD"}, "something was written")
-
-    def _names_in(self, path: str) -> int:
-        """How many names a listing of this archive path tells: the folder and what is in it."""
-        parts = [part for part in path.split("/") if part]
-        if parts[:1] == ["sans-examples"]:
-            place = sans_folder().joinpath(*parts[1:])
-        else:
-            place = self.system.results_root.joinpath(*parts[1:])
-        return 1 + (sum(1 for _ in place.iterdir()) if place.is_dir() else 0)
+        require(all(one.kind is not Kind.WRITE for one in asked), "something was written")
 
     def notebook(self, told: Step) -> None:
         page = self.ada.page
         self.notebook_mark = self.system.archive.mark()
         page.locator(".jp-LauncherCard", has_text="Guinier").first.click(timeout=PATIENCE)
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=PATIENCE)
+        wait_for_kernel(page)
         self._select_last_cell()
         started = time.monotonic()
         self.ada.menu("Run", "Run All Above Selected Cell")
@@ -161,9 +155,9 @@ class Day:
         self._show_a_plot()
         self.ada.look("notebook")
         asked = self.system.archive.since(self.notebook_mark)
-        told.figures["bytes_moved"] = moved(asked, "GET")
+        told.figures["bytes_moved"] = moved(asked, Kind.READ)
         told.figures["dataset_bytes"] = sum(f.stat().st_size for f in sans_folder().rglob("*") if f.is_file())
-        frame = moved(asked, "GET", "BAM_2D.h5")
+        frame = moved(asked, Kind.READ, "BAM_2D.h5")
         needed = touched(sans_folder() / "2d_data/BAM_2D.h5").total_bytes
         told.figures |= {"frame_bytes_moved": frame, "frame_bytes_needed": needed}
         require(0 < frame <= 1.5 * needed + 512 * KIB, f"the frame moved {frame} bytes; {needed} were touched")
@@ -262,6 +256,16 @@ class Day:
             for one in data["datasets"]
         ]
 
+        told.figures["notebook"] = self._bytes_of_the_notebook()
+
+    def _bytes_of_the_notebook(self) -> dict[str, Any]:
+        """What the data service counted for her notebook's kernel, under its uid and in its table of processes."""
+        readers = self.ada.get("jupyter-alc/v1/data/notebooks")
+        mine = next((one for one in readers["notebooks"] if one["path"].endswith(".ipynb")), None)
+        require(mine is not None and mine["needed_bytes"] > 0, f"the notebook's bytes are not known: {readers}")
+        assert mine is not None
+        return dict(mine)
+
     def second_person(self, told: Step) -> None:
         if not self.system.isolates:
             told.applies = False
@@ -281,7 +285,7 @@ class Day:
     def _look_around(self, brahe: Person) -> dict[str, Any]:
         hers = self.system.allocations("ada")[0]
         host = hers["url"].split("//")[1].split(":")[0].split("/")[0]
-        places = [str(self.system.state), str(self.system.checkout), str(self.system.results_root)]
+        places = [str(self.system.state), str(self.system.checkout), *self.system.archive.places]
         walk = brahe.ask(probes.WALK % {"other": "ada", "places": repr(places)})
         require(walk["homes"] == ["brahe"], f"brahe sees homes {walk['homes']}")
         require(not walk["foreign_environments"], "brahe reads another process's environment")
@@ -292,10 +296,10 @@ class Day:
         targets += [(self.system.service_address, port) for port in self.system.private_ports]
         reached = brahe.ask(probes.REACH % {"targets": repr(targets)})
         require(not any(reached.values()), f"brahe reaches {[k for k, v in reached.items() if v]}")
-        archive = self.system.archive_url
-        urls = [f"{archive}/results/ada/", f"{archive}/sans-examples/", f"{archive}/results/brahe/"]
+        urls = self.system.archive.foreign_urls(self.system.archive_url)
         answers = brahe.ask(probes.FETCH % {"urls": repr(urls)})
-        require(all(set(codes) <= {401, 403, 404} for codes in answers.values()), f"the archive answered {answers}")
+        told = {code for codes in answers.values() for code in codes}
+        require(told <= {400, 401, 403, 404}, f"the archive answered {answers}")
         vmm = f"{self.system.vmm_url}/v1/me/allocations/{hers['id']}"
         other = brahe.ask(probes.FETCH % {"urls": repr([vmm])})[vmm]
         require(other[0] in (401, 403, 404) and other[1] == 404, f"VMM answered {other} for her allocation")
@@ -349,7 +353,7 @@ class Day:
 
     def _check_results(self) -> dict[str, Any]:
         """Compare what the archive holds with what the manifest promised, and the science with what is known."""
-        runs = sorted((self.system.results_root / "ada").glob("guinier-*"))
+        runs = sorted(self.system.archive.results("ada").glob("guinier-*"))
         require(runs, "no run reached the archive")
         run = self.run_folder = runs[-1]
         manifest = json.loads((run / "manifest.json").read_text())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from day.archive_log import ArchiveLog
+from day.archives import DayArchive, Embedded
 from day.report import require
 from jupyter_alc.vmm.client import HubClient
 
@@ -34,11 +34,15 @@ class System:
     told: Callable[[str], None] = lambda line: None
     port: int = 8000
     around: tuple[str, ...] = ()  # words in front of `alc up`, which end by running it
+    given: DayArchive | None = None  # another archive than the embedded one
     process: subprocess.Popen[str] | None = None
     logins: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     checkout = CHECKOUT
+
+    def __post_init__(self) -> None:
+        self.archive: DayArchive = self.given or Embedded(self.state)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -47,7 +51,7 @@ class System:
         self.state.parent.mkdir(parents=True, exist_ok=True)
         words = ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--"]  # nothing outlives a test that is killed
         words += [*self.around, sys.executable, "-P", "-m", "jupyter_alc.cli", "up", "--state", str(self.state)]
-        words += ["--port", str(self.port), "--logins", str(self._logins_file)]
+        words += ["--port", str(self.port), "--logins", str(self._logins_file), *self.archive.start()]
         log = self.state.parent / f"{self.state.name}.log"
         with log.open("w") as output:
             self.process = subprocess.Popen(
@@ -108,11 +112,8 @@ class System:
         return f"http://{self.service_address}:{self.facts['ports']['ARCHIVE_PORT']}"
 
     @property
-    def archive(self) -> ArchiveLog:
-        return ArchiveLog(self.state / "archive/requests.log")
-
-    @property
     def results_root(self) -> Path:
+        """Where the embedded archive keeps results, on this computer's disk."""
         return self.state / "archive/results"
 
     @property

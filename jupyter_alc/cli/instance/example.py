@@ -63,11 +63,15 @@ def datasets(url: str) -> list[dict[str, Any]]:
     return [{**sans, "size_bytes": size} if size is not None else sans, results]
 
 
-def catalogue_text(given: Path | None, example_url: str | None) -> str:
-    """The catalogue the Hub reads: the operator's datasets, then the example's. Raises `BadFile` for a mistake."""
+def catalogue_text(given: Path | None, example_url: str | None, archive: str = "") -> str:
+    """The catalogue the Hub reads: the operator's datasets, then the example's. Raises `BadFile` for a mistake.
+
+    `archive` is the host and port that `{archive}` stands for in the addresses of the operator's datasets.
+    """
     listed: list[dict[str, Any]] = []
     if given is not None:
         listed += [one.as_written() for one in Catalogue.from_file(given).all()]
+        listed = [{**one, "url": one["url"].replace("{archive}", archive)} if archive else one for one in listed]
     if example_url is not None:
         known = {one["id"] for one in listed}
         listed += [one for one in datasets(example_url) if one["id"] not in known]

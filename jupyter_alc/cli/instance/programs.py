@@ -190,6 +190,15 @@ def start_archive(layout: Layout, address: str, port: int) -> Program:
     return _sandboxed(layout, "archive", argv, {"HOME": at}, binds=binds, uid=ARCHIVE_UID)
 
 
+def start_forwarding(layout: Layout, address: str, port: int, to: str) -> Program:
+    """Start what passes on to an archive elsewhere, under the uid of the example archive, in whose place it is."""
+    python = f"{ENV_AT}/bin/python" if layout.root else sys.executable
+    argv = [python, "-P", "-m", "jupyter_alc.cli.instance.forwarding", "--listen", f"{address}:{port}", "--to", to]
+    if not layout.root:
+        return _plain(layout, "archive", argv, {})
+    return _sandboxed(layout, "archive", argv, {}, binds=[], uid=ARCHIVE_UID)
+
+
 def start_hub(layout: Layout, settings: Mapping[str, str]) -> Program:
     """Start the Hub, which starts the proxy and VMM; `settings` are the ALC_* that its configuration reads."""
     if not layout.root:

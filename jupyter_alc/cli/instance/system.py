@@ -10,34 +10,36 @@ import json
 import os
 import re
 import shutil
-import socket
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from jupyter_alc.cli.instance import example
+from jupyter_alc.cli.instance.forwarding import host_port
 from jupyter_alc.cli.instance.layout import ARCHIVE_UID, SERVICE_UID, Layout, write_private
 from jupyter_alc.cli.instance.ports import FIRST_PORT, LAST_PORT, inner_ports, public_port, wait_until_free
+from jupyter_alc.cli.instance.probes import answers, ask_launcher, listens, running_at
 from jupyter_alc.cli.instance.programs import (
     CONFIG_AT,
     Program,
     end_left_proxy,
     keep_short,
     start_archive,
+    start_forwarding,
     start_hub,
     start_launcher,
     wait_for,
 )
-from jupyter_alc.core.errors import AlcError, BadInput, Conflict, Unavailable, from_json
+from jupyter_alc.core.errors import AlcError, BadFile, BadInput, Conflict
 from jupyter_alc.core.written import read_text
+from jupyter_alc.dms.catalogue_file import seen_of
 from jupyter_alc.piezo.lease import lease_seconds
 from jupyter_alc.vmm.client import HubClient
 from jupyter_alc.vmm.types import read_machine_types
 
 if TYPE_CHECKING:
+    import socket
     import threading
     from collections.abc import Callable, Sequence
 
@@ -61,6 +63,7 @@ class Wishes:
     credentials: Path | None = None
     machine_types: Path | None = None
     example: bool = True
+    archive: str = ""
     new_logins: bool = False
     send_seconds: float = 60.0
 
@@ -83,6 +86,7 @@ class System:
     _starters: dict[str, Callable[[], Program]] = field(default_factory=dict)
     _falls: dict[str, int] = field(default_factory=dict)
     _short_of_room: bool = False
+    _files: object = None  # how the operator's files of datasets were when they were read last
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -97,7 +101,9 @@ class System:
         self._ports = inner_ports(self.layout.state / "ports.json")
         self.address = f"http://127.0.0.1:{port}"
         self._start_launcher()
-        if self.wishes.example:
+        if self.wishes.archive:
+            self._start_archive(functools.partial(self._forwarding, self.wishes.archive))
+        elif self.wishes.example:
             self._start_example()
         self._write_data()
         self._starters["hub"] = lambda: self._start_hub(port)
@@ -127,6 +133,15 @@ class System:
                 next_step=f"Give up to {MOST_SEND_SECONDS:.0f} seconds.",
                 field="send_seconds",
             )
+        if self.wishes.archive:
+            try:
+                host_port(self.wishes.archive)
+            except ValueError as error:
+                raise BadInput(
+                    f"--archive {self.wishes.archive[:60]!r} cannot be used.",
+                    next_step="Give host:port of the archive that machines may reach.",
+                    field="archive",
+                ) from error
         lease_seconds(os.environ)
         example.catalogue_text(self.wishes.catalogue, None)
         example.credentials_text(self.wishes.credentials, {})
@@ -166,19 +181,26 @@ class System:
         path = self.layout.archive / "accounts.json"
         accounts = example.accounts(path, self.wishes.people)
         write_private(path, json.dumps(accounts), ARCHIVE_UID if self.layout.root else None)
-        port = self._ports["ARCHIVE_PORT"]
-        self._starters["archive"] = lambda: start_archive(self.layout, self._service_address, port)
-        program = self.programs["archive"] = self._starters["archive"]()
-        there = functools.partial(_listens, self._service_address, port)
-        wait_for(START_SECONDS, "The example archive", program, there, self.stopping)
+        self._start_archive(lambda: start_archive(self.layout, self._service_address, self._ports["ARCHIVE_PORT"]))
+
+    def _forwarding(self, to: str) -> Program:
+        return start_forwarding(self.layout, self._service_address, self._ports["ARCHIVE_PORT"], to)
+
+    def _start_archive(self, start: Callable[[], Program]) -> None:
+        self._starters["archive"] = start
+        program = self.programs["archive"] = start()
+        there = functools.partial(listens, self._service_address, self._ports["ARCHIVE_PORT"])
+        wait_for(START_SECONDS, "The archive", program, there, self.stopping)
 
     def _write_data(self) -> None:
-        url = f"http://{self._service_address}:{self._ports['ARCHIVE_PORT']}" if self.wishes.example else None
+        self._files = self._files_now()
+        at = f"{self._service_address}:{self._ports['ARCHIVE_PORT']}"
+        url = f"http://{at}" if self.wishes.example and not self.wishes.archive else None
         known = self.layout.archive / "accounts.json"
         accounts = json.loads(known.read_text()) if url else {}
         uid = SERVICE_UID if self.layout.root else None
         for name, text in (
-            ("catalogue.yaml", example.catalogue_text(self.wishes.catalogue, url)),
+            ("catalogue.yaml", example.catalogue_text(self.wishes.catalogue, url, at if self.wishes.archive else "")),
             ("credentials.yaml", example.credentials_text(self.wishes.credentials, accounts)),
         ):
             write_private(self.layout.service / name, text, uid)
@@ -213,7 +235,7 @@ class System:
         """Wait until Hub and VMM answer; False when told to stop meanwhile."""
         hub, pages = self.programs["hub"], {"The Hub": f"{self.address}/hub/health", "VMM": f"{self.vmm_url}/v1/health"}
         return all(
-            wait_for(START_SECONDS, what, hub, functools.partial(_answers, page), self.stopping)
+            wait_for(START_SECONDS, what, hub, functools.partial(answers, page), self.stopping)
             for what, page in pages.items()
         )
 
@@ -248,6 +270,7 @@ class System:
         since = {name: time.monotonic() for name in self.programs}
         while not self.stopping.wait(0.5):
             self._mind_the_disk()
+            self._mind_the_datasets()
             for name, program in list(self.programs.items()):
                 status = program.ended()
                 if status is None:
@@ -260,6 +283,23 @@ class System:
                 if self.stopping.wait(pause):
                     return
                 self._start_again(name)
+
+    def _files_now(self) -> object:
+        given = (self.wishes.catalogue, self.wishes.credentials)
+        return [seen_of(path) for path in given if path is not None]
+
+    def _mind_the_datasets(self) -> None:
+        """Take the operator's catalogue and credentials anew when they have changed; a mistake is told, once."""
+        if self._files_now() == self._files:
+            return
+        try:
+            example.check_credentials(self.wishes.catalogue, self.wishes.credentials)
+            self._write_data()
+        except BadFile as mistake:
+            self._files = self._files_now()
+            self.tell(f"{mistake.line} The datasets of before are still offered.")
+        else:
+            self.tell("The list of datasets has changed: it holds from now on.")
 
     def _mind_the_disk(self) -> None:
         """Keep logs short, and say once that there is little room; who is refused something is told there and then."""
@@ -340,46 +380,6 @@ class System:
         with contextlib.suppress(AlcError, OSError):
             for machine in ask_launcher(self.layout.run, {"verb": "list"})["machines"]:
                 ask_launcher(self.layout.run, {"verb": "end", "key": machine["key"]})
-
-
-def running_at(state: Path) -> str | None:
-    """The address of the instance that has this state, as it noted it."""
-    try:
-        return str(json.loads((state / "up.json").read_text())["address"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def ask_launcher(run: Path, told: dict[str, Any], seconds: float = 60.0) -> dict[str, Any]:
-    """Ask the launcher one thing; raises what it answered, or OSError."""
-    with socket.socket(socket.AF_UNIX) as door:
-        door.settimeout(seconds)
-        door.connect(str(run / "launcher.sock"))
-        door.sendall(json.dumps(told).encode() + b"\n")
-        with door.makefile("rb") as answer:
-            line = answer.readline()
-    if not line:
-        raise Unavailable("The launcher hung up.", next_step="Look at its log.")
-    said: dict[str, Any] = json.loads(line)
-    if "error" in said:
-        raise from_json(said["error"])
-    return said
-
-
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((address, port)) == 0
-
-
-def _answers(url: str) -> bool:
-    """Say whether `url` answers with success; no proxy of the caller's environment is asked."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
 
 
 def _ending(status: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import http.client
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -11,16 +13,23 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from jupyter_alc.core.errors import ArchiveUnreachable, FileNotThere
+from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, FileNotThere
+from jupyter_alc.dms.adapters.pipes import Pipes
 from jupyter_alc.dms.adapters.statuses import BUSY, error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
 
+    from jupyter_alc.dms.adapters.interface import Take
+    from jupyter_alc.dms.adapters.pipes import Head, Judge
+
 _WAITS: Final = (0.1, 0.3, 0.9)
 _LONGEST_WAIT: Final = 5.0
 _READS: Final = frozenset({"GET", "HEAD", "PROPFIND"})
 _BUFFER: Final = 1 << 20
+_MOST_REDIRECTS: Final = 10
+MOVED: Final = frozenset({301, 302, 303, 307, 308})
+"""The answer is elsewhere."""
 
 
 class Asking:
@@ -31,13 +40,58 @@ class Asking:
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
+        self._pipes = Pipes()
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Give back connections."""
+        self._pipes.close()
+        self._pipes = Pipes()
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    async def piped(
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        judge: Judge,
+        take: Take,
+        *,
+        redirects: bool = False,
+        whole: bool = False,
+    ) -> Head:
+        """GET `url` through a pipe, and again while the archive is busy; no answer is `ArchiveUnreachable`."""
+        sent = {**self._headers, **headers}
+        try:
+            for _ in range(_MOST_REDIRECTS if redirects else 1):
+                head = await self._piped(url, sent, judge, take, whole=whole)
+                to = head.headers.get("Location", "") if redirects and head.status in MOVED else ""
+                if not to:
+                    return head
+                before, url = url, url.join(URL(to, encoded=True))
+                if url.scheme not in {"http", "https"}:
+                    return head
+                if url.origin() != before.origin():
+                    sent.pop("Authorization", None)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, AlcError):
+                raise
+            raise _no_answer() from error
+        return head
+
+    async def approach(self, url: URL) -> None:
+        """Have a connection that the next question through a pipe finds, if that can be."""
+        with contextlib.suppress(OSError):
+            await self._pipes.dial(url)
+
+    async def _piped(self, url: URL, headers: Mapping[str, str], judge: Judge, take: Take, *, whole: bool) -> Head:
+        for wait in _WAITS:
+            head = await self._pipes.get(url, headers, judge, take, whole=whole)
+            if head.status not in BUSY:
+                return head
+            await asyncio.sleep(_told_wait(head.headers.get("Retry-After", ""), wait))
+        return await self._pipes.get(url, headers, judge, take, whole=whole)
 
     @asynccontextmanager
     async def ask(
@@ -63,9 +117,7 @@ class Asking:
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             if isinstance(error, ArchiveUnreachable):
                 raise
-            raise ArchiveUnreachable(
-                "The archive does not answer.", next_step="Nothing is lost; try again when it is back."
-            ) from error
+            raise _no_answer() from error
 
     async def _not_busy(self, verb: str, url: URL, **more: Any) -> aiohttp.ClientResponse:
         """Ask; reads wait a little and ask again as often as `_WAITS` says while the archive is busy."""
@@ -84,6 +136,10 @@ class Asking:
             answer.release()
             await asyncio.sleep(_told_wait(answer.headers.get("Retry-After", ""), wait))
         return await self._session.request(verb, url, **more)
+
+
+def _no_answer() -> ArchiveUnreachable:
+    return ArchiveUnreachable("The archive does not answer.", next_step="Nothing is lost; try again when it is back.")
 
 
 def _told_wait(told: str, otherwise: float) -> float:

@@ -18,24 +18,17 @@ from jupyter_alc.core.errors import (
     Missing,
     VersionChanged,
 )
-from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities
+from jupyter_alc.dms.adapters.interface import HIDDEN, AnsweredBadly, Capabilities
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_VERSION_KEYS = (
-    "ETag",
-    "etag",
-    "version_id",
-    "generation",
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "created",
-    "modified",
-)
+_VERSIONS = ("ETag", "etag", "version_id", "generation")
+"""What names a version, the first that a file system tells; else all the times it tells do."""
+_AT_ONCE = 8
+_TIMES = ("LastModified", "last_modified", "mtime", "created", "modified", "updated", "date_time")
 
 
 class BasicAdapter:
@@ -59,13 +52,28 @@ class BasicAdapter:
 
     async def info(self, path: str) -> Entry:
         """What fsspec's `info` tells."""
-        return _entry(path.rpartition("/")[2], await self._call(path, self._files.info, self._at(path)))
+        return _entry(path, await self._call(path, self._files.info, self._at(path)))
 
     async def listing(self, path: str) -> list[Entry]:
-        """What fsspec's `ls` tells; one call."""
+        """What fsspec's `ls` tells; one call, and one more for each file whose size it leaves out."""
         told = await self._call(path, lambda: self._files.ls(self._at(path), detail=True, refresh=True))
         named = [(str(one["name"]).rstrip("/").rpartition("/")[2], one) for one in told]
-        return [_entry(name, one) for name, one in named if name and not name.startswith(HIDDEN)]
+        shown = [
+            (f"{path}/{name}" if path else name, one) for name, one in named if name and not name.startswith(HIDDEN)
+        ]
+        entries = [_entry(inside, one) for inside, one in shown if not _lacks_size(one)]
+        asked = [inside for inside, one in shown if _lacks_size(one)]
+        for at in range(0, len(asked), _AT_ONCE):
+            found = await asyncio.gather(*(self._if_there(inside) for inside in asked[at : at + _AT_ONCE]))
+            entries += [one for one in found if one is not None]
+        return entries
+
+    async def _if_there(self, path: str) -> Entry | None:
+        """None for a file that was removed since its folder was listed."""
+        try:
+            return await self.info(path)
+        except FileNotThere:
+            return None
 
     async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
         """Look, read, look again: the basic level has no condition to send along."""
@@ -81,7 +89,10 @@ class BasicAdapter:
             raise VersionChanged(f"{path} changed in the archive.", next_step="Open it again to see the new version.")
 
     def _at(self, path: str) -> str:
-        return f"{self._top.rstrip('/')}/{path}" if path else str(self._top)
+        if ".." in path.split("/"):
+            raise FileNotThere(f"{path} cannot be in the archive.", next_step="List its folder to see what is.")
+        top = str(self._top)
+        return f"{top.rstrip('/')}/{path}" if path and top else path or top
 
     async def _call(self, path: str, ask: Callable[..., Any], *given: Any) -> Any:
         try:
@@ -96,17 +107,31 @@ class BasicAdapter:
             raise ArchiveUnreachable("The archive does not answer.", next_step="Try again.") from error
 
 
-def _entry(name: str, told: Mapping[str, Any]) -> Entry:
+def _lacks_size(told: Mapping[str, Any]) -> bool:
+    return told.get("type") != "directory" and told.get("size") is None
+
+
+def _entry(path: str, told: Mapping[str, Any]) -> Entry:
+    name = path.rpartition("/")[2]
     if told.get("type") == "directory":
         return Entry(name, "directory", 0, 0.0, '"folder"')
-    size = int(told.get("size") or 0)
-    version = [f"{key}={told[key]}" for key in _VERSION_KEYS if told.get(key)]
+    if _lacks_size(told):
+        raise AnsweredBadly(f"The archive does not tell the size of {path}.", next_step="Try again.")
+    size = int(told["size"])
+    named = next((str(told[key]).strip('"') for key in _VERSIONS if told.get(key)), None)
+    version = [named] if named else [f"{key}={_seconds(told[key])}" for key in _TIMES if told.get(key)]
     digest = hashlib.sha256("\n".join([*version, str(size)]).encode()).hexdigest()[:32]
     return Entry(name, "file", size, _mtime(told), f'"{digest}"')
 
 
 def _mtime(told: Mapping[str, Any]) -> float:
-    when = told.get("mtime") or told.get("LastModified") or told.get("last_modified") or told.get("created")
+    when = next((told[key] for key in ("mtime", "LastModified", "last_modified", "created") if told.get(key)), None)
+    seconds = _seconds(when)
+    return seconds if isinstance(seconds, float) else 0.0
+
+
+def _seconds(when: Any) -> float | str:
+    """A time as seconds since 1970: file systems tell one and the same as a number here and as a date there."""
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    return float(when) if isinstance(when, int | float) else 0.0
+    return float(when) if isinstance(when, int | float) else str(when)

@@ -11,22 +11,23 @@ from yarl import URL
 
 from jupyter_alc.core.errors import BadInput, Denied, FileNotThere
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
-from jupyter_alc.dms.adapters.asking import Asking, authorization, below
+from jupyter_alc.dms.adapters.asking import MOVED, Asking, authorization, below
 from jupyter_alc.dms.adapters.indexes import folder_entry, index
 from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
-from jupyter_alc.dms.adapters.ranged import FINE, RangedReads
+from jupyter_alc.dms.adapters.ranged import FINE, HEADED, RangedReads
 from jupyter_alc.dms.adapters.statuses import error_of
 from jupyter_alc.dms.adapters.versions import http_seconds, is_weak, server_time, token_of
 from jupyter_alc.dms.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     import aiohttp
 
     from jupyter_alc.dms.adapters.indexes import Index
-
-_MOVED = frozenset({301, 302, 303, 307, 308})
+    from jupyter_alc.dms.adapters.interface import Take
+    from jupyter_alc.dms.adapters.pipes import Head, Judge, Part
 
 
 class HttpAdapter(RangedReads):
@@ -42,11 +43,15 @@ class HttpAdapter(RangedReads):
     @property
     def capabilities(self) -> Capabilities:
         """`ranges` sharpens with the first answers."""
-        return Capabilities(ranges=self._ranges)
+        return Capabilities(ranges=self._ranges, unlisted=".")
 
     async def close(self) -> None:
         """Give back connections."""
         await self._asking.close()
+
+    async def approach(self) -> None:
+        """Have a connection that the next range finds."""
+        await self._asking.approach(self._base)
 
     async def info(self, path: str) -> Entry:
         """One HEAD; a server that sends on to the same address with a slash means a folder."""
@@ -60,7 +65,7 @@ class HttpAdapter(RangedReads):
                 return self._entry(name, path, answer)
         if status == 200:
             return await self._folder_or_page(name, path)
-        if status not in _MOVED:
+        if status not in MOVED:
             raise error_of(status, "HEAD", path)
         if to.endswith(f"{url.raw_path.rpartition('/')[2]}/"):
             return folder_entry(name)
@@ -88,24 +93,28 @@ class HttpAdapter(RangedReads):
 
         seen = await asyncio.gather(*map(look, told.names), return_exceptions=True)
         for one in seen:
-            if isinstance(one, BaseException):
+            if isinstance(one, BaseException) and not isinstance(one, FileNotThere):  # what went meanwhile is left out
                 raise one
         return [*told.entries, *(one for one in seen if isinstance(one, Entry))]
 
     async def _index(self, path: str) -> Index:
         url = below(self._base, path, folder=True)
         async with self._asking.sent("GET", url) as answer:
-            text, kind = await answer.read(), answer.content_type
+            text, kind, now = await answer.read(), answer.content_type, server_time(answer.headers.get("Date"))
             if answer.status == 403:
                 raise Denied(f"The server does not list {path or 'its top'}.", next_step="Read files by their names.")
             if answer.status != 200:
                 raise error_of(answer.status, "GET", path)
         try:
-            return index(text, kind, url.raw_path)
+            return index(text, kind, url.raw_path, now)
         except NotAnAnswer as error:
             raise AnsweredBadly(
                 f"The server shows no index of {path or 'its top'}.", next_step="Read files by their names."
             ) from error
+
+    def _head(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = below(self._base, path)
+        return self._asking.ask("HEAD", url, path, fine=HEADED, headers=headers, redirects=True)
 
     @asynccontextmanager
     async def _get(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -114,6 +123,16 @@ class HttpAdapter(RangedReads):
             if "Range" in headers and answer.status == 200:
                 self._ranges = "none"
             yield answer
+
+    async def _piped(self, path: str, headers: Mapping[str, str], judge: Judge, take: Take) -> None:
+        def judged(answer: Head) -> Part | None:
+            if answer.status == 200:
+                self._ranges = "none"
+            return judge(answer)
+
+        head = await self._asking.piped(below(self._base, path), headers, judged, take, redirects=True)
+        if head.status not in FINE:
+            raise error_of(head.status, "GET", path)
 
     def _entry(self, name: str, path: str, answer: aiohttp.ClientResponse) -> Entry:
         told = answer.headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.interface import HIDDEN
-from jupyter_alc.dms.adapters.versions import http_seconds, made_token
+from jupyter_alc.dms.adapters.versions import http_seconds, token_of
 from jupyter_alc.dms.entry import Entry
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ class Index:
     names: list[str]
 
 
-def index(text: bytes, content_type: str, at: str = "/") -> Index:
-    """Read the page of the folder at the encoded path `at`; `NotAnAnswer` for one that is no index."""
+def index(text: bytes, content_type: str, at: str = "/", now: float = math.inf) -> Index:
+    """Read the page of the folder at the encoded path `at`, as it was at `now` by the server's clock.
+
+    `NotAnAnswer` for one that is no index.
+    """
     if "json" in content_type:
-        return Index(list(_from_json(text)), [])
+        return Index(list(_from_json(text, now)), [])
     page = _Links()
     page.feed(text.decode(errors="surrogateescape"))
     if not page.title.strip().lower().startswith(_TITLES) or not page.ended:
@@ -49,9 +53,9 @@ def folder_entry(name: str) -> Entry:
     return Entry(name, "directory", 0, 0.0, '"folder"')
 
 
-def _from_json(text: bytes) -> Iterable[Entry]:
+def _from_json(text: bytes, now: float) -> Iterable[Entry]:
     try:
-        told = json.loads(text)
+        told = json.loads(text.decode(errors="surrogateescape"))
         for one in told:
             if not _is_name(one["name"]):
                 continue
@@ -59,7 +63,7 @@ def _from_json(text: bytes) -> Iterable[Entry]:
                 yield folder_entry(one["name"])
             elif one["type"] == "file":
                 size, modified = int(one["size"]), http_seconds(one["mtime"])
-                yield Entry(one["name"], "file", size, modified, made_token(modified, size))
+                yield Entry(one["name"], "file", size, modified, token_of("", modified, size, now))
     except (ValueError, TypeError, KeyError) as error:
         raise NotAnAnswer("not nginx's index") from error
 

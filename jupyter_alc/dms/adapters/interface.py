@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from jupyter_alc.core.errors import ArchiveUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from jupyter_alc.dms.entry import Entry
@@ -27,6 +28,8 @@ class AnsweredBadly(ArchiveUnreachable):
 
 Bytes = bytes | bytearray | memoryview
 """Bytes that an adapter read, in whatever it has them; the caller's from then on, so that nobody copies."""
+Take = Callable[[int, memoryview], None]
+"""Called on any thread with a place in the file and the bytes there, which are the adapter's again when it returns."""
 Sent = Callable[[int], None]
 """Called with the bytes of an upload sent so far."""
 
@@ -36,13 +39,15 @@ class Capabilities:
     """What this archive can: `ranges` is full (any range), tail (from any byte to the end) or none (whole files only).
 
     `guarantee` says in words what it cannot promise for writes; "" when compare-and-replace is one step.
-    `parallel` requests at once are welcome; the characters `forbidden` may not be in new names.
+    `parallel` requests at once are welcome; the characters `forbidden` may not be in new names. Names that begin with
+    one of the characters `unlisted` may be there although listings leave them out.
     """
 
     ranges: str = "full"
     guarantee: str = ""
     parallel: int = 8
     forbidden: str = ""
+    unlisted: str = ""
 
 
 @runtime_checkable
@@ -72,6 +77,18 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
+class Fills(Protocol):
+    """Hand over a range as it comes."""
+
+    async def fill(self, path: str, start: int, stop: int, if_token: str, take: Take) -> None:
+        """As `read_range`, in pieces of whole 64 KiB from `start` on, only the last may be shorter, one at a time.
+
+        What `take` raises ends it. Nothing is taken any more when this has returned, or was cancelled.
+        """
+        ...
+
+
+@runtime_checkable
 class Streams(Protocol):
     """Read on and on."""
 
@@ -93,6 +110,15 @@ class Pages(Protocol):
 
 
 @runtime_checkable
+class Checksums(Protocol):
+    """Say what the archive knows of a file's bytes."""
+
+    async def checksum(self, path: str, if_token: str) -> str:
+        """`algorithm:hex` of the version `if_token` in one request, "" where none is known; never by reading it."""
+        ...
+
+
+@runtime_checkable
 class Uploads(Protocol):
     """Put files in two steps, of which only the second is visible."""
 
@@ -106,6 +132,40 @@ class Uploads(Protocol):
 
     async def discard(self, path: str, upload_id: str) -> None:
         """Forget an upload; none there is fine."""
+        ...
+
+
+@runtime_checkable
+class OneStep(Protocol):
+    """Put files in one step that compares and replaces."""
+
+    async def takes_in_one_step(self, size: int) -> bool:
+        """Say whether `put` does for a file of `size` bytes; the archive is asked what it does the first time."""
+        ...
+
+    async def put(self, path: str, source: Path, *, base: str | None, sent: Sent) -> Entry:
+        """Give `path` the bytes of `source`, whole and checked on arrival, or change nothing.
+
+        `VersionChanged` if the file there is not `base` (None: if there is one).
+        """
+        ...
+
+
+@runtime_checkable
+class Approaches(Protocol):
+    """Be ready before somebody asks."""
+
+    async def approach(self) -> None:
+        """Have a connection that the next question finds. Nothing is asked, and what fails is of no interest."""
+        ...
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """Take other credentials while it works."""
+
+    def renew(self, credentials: Mapping[str, str]) -> None:
+        """Ask with these from now on."""
         ...
 
 

@@ -24,12 +24,13 @@ from jupyter_alc.core.errors import (
     VersionChanged,
 )
 from jupyter_alc.dms.adapters.interface import HIDDEN, Capabilities, Sent, hidden_path
+from jupyter_alc.dms.adapters.local_scan import Scan
 from jupyter_alc.dms.adapters.statuses import archive_is_full
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version, unsettled
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
 T = TypeVar("T")
 _STEP_SECONDS: Final = 0.05
@@ -61,7 +62,16 @@ class LocalAdapter:
 
     async def listing(self, path: str) -> list[Entry]:
         """One scan."""
-        return await asyncio.to_thread(self._list, path)
+        return [one async for page in self.listing_pages(path) for one in page]
+
+    async def listing_pages(self, path: str) -> AsyncIterator[list[Entry]]:
+        """The same scan, 1,000 names at a time, in the order of the disk."""
+        scan = Scan(self._at(path))
+        try:
+            while page := await asyncio.to_thread(self._more, path, scan):
+                yield page
+        finally:
+            asyncio.get_running_loop().run_in_executor(None, scan.close)
 
     async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
         """Read, and look at the version through the same descriptor before and after."""
@@ -111,10 +121,10 @@ class LocalAdapter:
         with _ours(path):
             return _entry(path.rpartition("/")[2], self._at(path).lstat())
 
-    def _list(self, path: str) -> list[Entry]:
-        with _ours(path), os.scandir(self._at(path)) as inside:
-            shown = [one for one in inside if not one.name.startswith(HIDDEN) and not one.is_symlink()]
-            return [_entry(one.name, one.stat(follow_symlinks=False)) for one in shown]
+    @staticmethod
+    def _more(path: str, scan: Scan) -> list[Entry]:
+        with _ours(path):
+            return [_entry(name, seen) for name, seen in scan.more()]
 
     def _read(self, path: str, start: int, stop: int, if_token: str) -> bytes:
         with _ours(path), os.fdopen(os.open(self._at(path), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:

@@ -22,13 +22,17 @@ _DAV: Final = "{DAV:}"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One resource of an answer; `path` is decoded, without the slash at a folder's end."""
+    """One resource of an answer; `path` is decoded, without the slash at a folder's end.
+
+    `status` is 200, or why the server tells nothing of it. `size` is None where it is not told.
+    """
 
     path: str
     folder: bool
-    size: int
+    size: int | None
     modified: float
     etag: str
+    status: int = 200
 
 
 def parse(text: bytes) -> list[Found]:
@@ -42,12 +46,16 @@ def parse(text: bytes) -> list[Found]:
 def _found(root: ElementTree.Element) -> Iterator[Found]:
     for response in root.iter(f"{_DAV}response"):
         href = response.findtext(f"{_DAV}href")
+        if href is None:
+            continue
+        path = unquote(urlsplit(href.strip()).path, errors="surrogateescape").rstrip("/")
         properties = _good_properties(response)
-        if href is None or properties is None:
+        if properties is None:
+            yield Found(path, folder=False, size=None, modified=0.0, etag="", status=_status(response))
             continue
         kind = properties.find(f"{_DAV}resourcetype")
         yield Found(
-            path=unquote(urlsplit(href.strip()).path).rstrip("/"),
+            path=path,
             folder=kind is not None and kind.find(f"{_DAV}collection") is not None,
             size=_whole(properties.findtext(f"{_DAV}getcontentlength")),
             modified=http_seconds(properties.findtext(f"{_DAV}getlastmodified")),
@@ -62,8 +70,17 @@ def _good_properties(response: ElementTree.Element) -> ElementTree.Element | Non
     return None
 
 
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.strip().isdigit() else 0
+def _status(response: ElementTree.Element) -> int:
+    """Why nothing is told of a resource; where properties are not there (404), the resource may well be."""
+    of_itself = response.findtext(f"{_DAV}status")
+    told = [of_itself] if of_itself else [one.findtext(f"{_DAV}status") for one in response.iter(f"{_DAV}propstat")]
+    numbers = [int(part[1]) for part in ((text or "").split() for text in told) if len(part) > 1 and part[1].isdigit()]
+    worst = max(numbers, default=500)
+    return 500 if worst == 404 and not of_itself else worst
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.strip().isdigit() else None
 
 
 def _quoted(etag: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from jupyter_alc.core.errors import ArchiveUnreachable
+from jupyter_alc.dms.adapters.checksums import WANTED, checksum_in
 from jupyter_alc.dms.adapters.interface import AnsweredBadly
-from jupyter_alc.dms.adapters.versions import changed, condition, content_range, must_be, size_in, size_of
+from jupyter_alc.dms.adapters.pipes import Part, broke_off
+from jupyter_alc.dms.adapters.versions import body_size, changed, condition, content_range, must_be, size_in, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from jupyter_alc.dms.adapters.interface import Take
+    from jupyter_alc.dms.adapters.pipes import Judge
+    from jupyter_alc.dms.adapters.versions import Answer
+
 FINE = frozenset({200, 206})
+HEADED = frozenset({200, 412})
 
 
 class RangedReads(ABC):
@@ -25,12 +31,41 @@ class RangedReads(ABC):
     def _get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """GET `path` with these headers; whatever is not `FINE` becomes one of our errors."""
 
+    @abstractmethod
+    async def _piped(self, path: str, headers: Mapping[str, str], judge: Judge, take: Take) -> None:
+        """The same through a pipe."""
+
+    @abstractmethod
+    def _head(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """HEAD `path` with these headers; whatever is neither 200 nor 412 becomes one of our errors."""
+
+    async def checksum(self, path: str, if_token: str) -> str:
+        """What the head of the file tells of its bytes, if it is still that version."""
+        async with self._head(
+            path, WANTED
+        ) as answer:  # unconditional: there are servers that refuse a HEAD with a body
+            must_be(answer, path, if_token)
+            return checksum_in(answer.headers)
+
     async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytearray:
+        """What `fill` takes, in one buffer that is the caller's."""
+        buffer = bytearray(stop - start)
+
+        def take(at: int, piece: memoryview) -> None:
+            buffer[at - start : at - start + len(piece)] = piece
+
+        await self.fill(path, start, stop, if_token, take)
+        return buffer
+
+    async def fill(self, path: str, start: int, stop: int, if_token: str, take: Take) -> None:
         """One GET of `bytes=start-(stop-1)`, with If-Match and a look at the ETag that came back."""
         if start >= stop:
-            return bytearray()
-        async with self._get(path, range_headers(start, stop, if_token)) as answer:
-            return await taken(answer, path, start, stop, if_token)
+            return
+
+        def judge(answer: Answer) -> Part | None:
+            return part_of(answer, path, start, stop, if_token) if answer.status in FINE else None
+
+        await self._piped(path, range_headers(start, stop, if_token), judge, take)
 
     async def open_stream(self, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
         """One GET of `bytes=start-`, its body as it comes."""
@@ -44,38 +79,31 @@ def range_headers(start: int, stop: int | None, if_token: str) -> dict[str, str]
     return {**condition(if_token), "Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
 
 
-async def taken(answer: aiohttp.ClientResponse, path: str, start: int, stop: int, if_token: str) -> bytearray:
-    """The bytes out of the answer, in one buffer that is the caller's.
+def part_of(answer: Answer, path: str, start: int, stop: int, if_token: str) -> Part:
+    """Which part of the answer's body the bytes `start`..`stop` are.
 
     A server that ignored the range is read up to `stop`. Another version, or a file that cannot hold the range, is
-    `VersionChanged`; another range, a short or a longer body is `ArchiveUnreachable`.
+    `VersionChanged`; another range, a shorter or a longer body is `ArchiveUnreachable`.
     """
     must_be(answer, path, if_token)
     size = size_of(answer)
     if size is not None and size < stop:
-        answer.close()
         raise changed(path)
     if answer.status == 200:
-        return await _filled(answer, skip=start, wanted=stop - start, longer=True)
+        return Part(start, skip=start, size=stop - start, longer=True)
     told = content_range(answer.headers)
-    if told is None or told[:2] != (start, stop) or answer.content_length not in {None, stop - start}:
-        answer.close()
-        raise AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")
-    return await _filled(answer, skip=0, wanted=stop - start, longer=False)
+    if told is None or told[:2] != (start, stop) or body_size(answer) not in {None, stop - start}:
+        raise _another_part()
+    return Part(start, skip=0, size=stop - start, longer=False)
 
 
 async def pieces(answer: aiohttp.ClientResponse, path: str, start: int, if_token: str) -> AsyncIterator[bytes]:
     """The bytes from `start` to the end as they come; what ends before the end is `ArchiveUnreachable`."""
-    must_be(answer, path, if_token)
-    size, position = size_of(answer), 0
-    size = size_in(if_token) if size is None else size
-    if answer.status == 206:
-        told = content_range(answer.headers)
-        whole = told is not None and (told[0], told[1]) == (start, told[2])
-        if told is None or not whole or answer.content_length not in {None, told[1] - start}:
-            answer.close()
-            raise AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")
-        position = start
+    try:
+        size, position = _whole(answer, path, start, if_token)
+    except BaseException:
+        answer.close()
+        raise
     async for piece in _chunks(answer):
         first, position = position, position + len(piece)
         if size is not None and position > size:
@@ -85,27 +113,21 @@ async def pieces(answer: aiohttp.ClientResponse, path: str, start: int, if_token
         elif position > start:
             yield piece[start - first :]
     if size is not None and position != size:
-        raise _broke_off()
+        raise broke_off()
 
 
-async def _filled(answer: aiohttp.ClientResponse, *, skip: int, wanted: int, longer: bool) -> bytearray:
-    buffer, position = bytearray(wanted), -skip
-    async for piece in _chunks(answer):
-        first, position = position, position + len(piece)
-        if first >= 0 and position <= wanted:
-            buffer[first:position] = piece
-            continue
-        if position > 0:
-            inside = memoryview(piece)[max(0, -first) : len(piece) - max(0, position - wanted)]
-            buffer[max(0, first) : max(0, first) + len(inside)] = inside
-        if position >= wanted:
-            break
-    if position < wanted or (position > wanted and not longer):
-        answer.close()
-        raise _broke_off()
-    if longer and not answer.content.at_eof():
-        answer.close()  # the rest is not wanted: hang up
-    return buffer
+def _whole(answer: Answer, path: str, start: int, if_token: str) -> tuple[int | None, int]:
+    """The size of the file where it is told, and where in it the answer's body begins."""
+    must_be(answer, path, if_token)
+    size = size_of(answer)
+    size = size_in(if_token) if size is None else size
+    if answer.status != 206:
+        return size, 0
+    told = content_range(answer.headers)
+    whole = told is not None and (told[0], told[1]) == (start, told[2])
+    if told is None or not whole or body_size(answer) not in {None, told[1] - start}:
+        raise _another_part()
+    return size, start
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -118,5 +140,5 @@ async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             return
 
 
-def _broke_off() -> ArchiveUnreachable:
-    return ArchiveUnreachable("The archive broke off in the middle of a file.", next_step="Try again.")
+def _another_part() -> AnsweredBadly:
+    return AnsweredBadly("The archive sent another part of the file.", next_step="Try again.")

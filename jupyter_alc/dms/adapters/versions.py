@@ -5,15 +5,28 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from jupyter_alc.core.errors import VersionChanged
-from jupyter_alc.dms.tokens import bare, unsettled
+from jupyter_alc.dms.tokens import bare, is_unsettled, unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import aiohttp
+
+class Answer(Protocol):
+    """An answer's head."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's number."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, whatever its case."""
+        ...
+
 
 MADE: Final = '"time-'
 """How a token begins that we made, of time and size, for an archive that tells no ETag."""
@@ -63,17 +76,21 @@ def condition(if_token: str) -> dict[str, str]:
     return {"If-Match": etag} if etag and not etag.startswith(("W/", MADE)) else {}
 
 
-def must_be(answer: aiohttp.ClientResponse, path: str, if_token: str) -> None:
-    """`VersionChanged` unless this answer is of that version, and the connection is dropped with the rest of it."""
+def must_be(answer: Answer, path: str, if_token: str) -> None:
+    """`VersionChanged` unless this answer is of that version.
+
+    Where the token is of a time in whole seconds and not settled, the size tells versions of that second apart: an
+    answer without it could be of any of them.
+    """
     etag = bare(if_token)
     if etag.startswith(MADE):
         modified = etag[len(MADE) :].partition("-")[0]
         same = str(int(http_seconds(answer.headers.get("Last-Modified")))) == modified
-        same = same and size_of(answer) in {None, size_in(etag)}
+        size = size_of(answer)
+        same = same and (size == size_in(etag) or (size is None and not is_unsettled(if_token)))
     else:
         same = answer.headers.get("ETag") == etag
     if not same:
-        answer.close()
         raise changed(path)
 
 
@@ -83,12 +100,18 @@ def size_in(token: str) -> int | None:
     return int(etag.strip('"').rpartition("-")[2]) if etag.startswith(MADE) else None
 
 
-def size_of(answer: aiohttp.ClientResponse) -> int | None:
+def size_of(answer: Answer) -> int | None:
     """The size of the whole file, as an answer to a GET tells it; None when it does not."""
     if answer.status == 206:
         told = content_range(answer.headers)
         return told[2] if told else None
-    return answer.content_length
+    return body_size(answer)
+
+
+def body_size(answer: Answer) -> int | None:
+    """The size of its body, where it is told."""
+    told = answer.headers.get("Content-Length", "")
+    return int(told) if told.isascii() and told.isdigit() else None
 
 
 def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:

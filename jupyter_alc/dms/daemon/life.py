@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from jupyter_alc.dms.daemon.rights import become, prepare_folder
 from jupyter_alc.dms.daemon.serving import Serving
 from jupyter_alc.dms.fuse.device import no_folder
 from jupyter_alc.dms.making import make_engine
+from jupyter_alc.dms.transfers.access import EngineTransfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +79,15 @@ class Daemon:
             mount, self._problem = self._attach()
             become(order)
             engine = make_engine(order.datasets, order.volume, order.user, order.quota_bytes)
-            serving = Serving(engine, order.socket, order.admit_uids, self._about)
+            transfers = EngineTransfers(engine, order.volume)
+            serving = Serving(
+                engine,
+                transfers,
+                place=order.socket,
+                admit_uids=order.admit_uids,
+                about=self._about,
+                keepers=order.keepers,
+            )
             serving.start()
         except AlcError as error:
             return self._give_up(error, mount)
@@ -85,6 +95,7 @@ class Daemon:
             log.exception("The data service could not start.")
             return self._give_up(AlcError("The data service could not start.", next_step="Its log says why."), mount)
         self._mounted = mount is not None
+        gc.freeze()  # what stands now stays: to walk it again and again kept both loops waiting for 40 ms (R16)
         try:
             self._say(ready=True, problem=self._problem)
             self._serve(mount, serving, stop)

@@ -34,6 +34,11 @@ class Order:
     quota_bytes: int = DEFAULT_QUOTA_BYTES
     flush_seconds: float = 5.0
 
+    @property
+    def keepers(self) -> frozenset[int]:
+        """Who may renew credentials: those admitted who are not the person, unless nobody else is."""
+        return self.admit_uids - {self.files_uid} or self.admit_uids
+
     @classmethod
     def from_json(cls, told: Any) -> Order:
         """Read the order; `BadInput` names the field that is wrong."""

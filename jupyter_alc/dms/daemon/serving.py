@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jupyter_alc.dms.engine.interface import Engine
+    from jupyter_alc.dms.transfers.access import EngineTransfers
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,20 @@ class Serving:
     """Runs one engine and answers for it on `place`."""
 
     def __init__(
-        self, engine: Engine, place: Path, admit_uids: frozenset[int], about: Callable[[], dict[str, Any]]
+        self,
+        engine: Engine,
+        transfers: EngineTransfers,
+        *,
+        place: Path,
+        admit_uids: frozenset[int],
+        about: Callable[[], dict[str, Any]],
+        keepers: frozenset[int] = frozenset(),
     ) -> None:
         self.engine = engine
+        self._transfers = transfers
         self.loop = asyncio.new_event_loop()
         self._place = place
-        self._admit = admit_uids
+        self._admit, self._keepers = admit_uids, keepers
         self._about = about
         self._runner: web.AppRunner | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -55,6 +64,7 @@ class Serving:
         for step, seconds in (
             (self._flush(flush_seconds), flush_seconds),
             (self._close(), 0.0),
+            (self._transfers.stop(), 0.0),
             (self.engine.stop(), 0.0),
         ):
             try:
@@ -78,9 +88,9 @@ class Serving:
 
     async def _start(self) -> None:
         await self.engine.start()
-        self._runner = web.AppRunner(
-            application(EngineAccess(self.engine, self._about), self._admit), access_log=None, shutdown_timeout=2.0
-        )
+        await self._transfers.start()
+        made = application(EngineAccess(self.engine, self._about), self._transfers, self._admit, self._keepers)
+        self._runner = web.AppRunner(made, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
         site = web.SockSite(self._runner, _listen(self._place))
         await site.start()

@@ -1,4 +1,4 @@
-"""One version of one file in the cache: a sparse data file and a sidecar of checksums, one for each block that is here.
+"""One version of one file in the cache: a sparse file of a head, checksums and blocks.
 
 A block is stored in this order: bytes, checksum, presence. It counts only if the checksum holds at its first use after
 a start, so that a crash between any two of these costs a fetch, never a wrong byte. Nothing is on the disk before the
@@ -7,12 +7,15 @@ first block is. All methods may be called by any thread; those that change the d
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import struct
 import threading
 from array import array
+from operator import and_
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from google_crc32c import value as crc32c
@@ -21,9 +24,8 @@ from jupyter_alc.dms.engine.planner import BLOCK, Extent, block_extent, blocks_o
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 HOLE: Final = 16  # blocks that are evicted at once: 1 MiB
 _PAGE: Final = 4096
 _HEAD: Final = struct.Struct("<8sIIQ")  # magic, layout, block size, file size
@@ -34,18 +36,34 @@ _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 
 
 def beside(size: int) -> int:
-    """The bytes of the disk that the sidecar of a file of `size` takes at most."""
+    """The bytes of the disk that head and checksums of a file of `size` take at most; the blocks lie behind them."""
     return _pages(_HEAD.size + 4 * -(-size // BLOCK))
 
 
-class BlockFile:
-    """Blocks of a file of `size` bytes, kept at `stem`.data and `stem`.side."""
+def size_at(path: str) -> int:
+    """The size of the version whose blocks are kept at `path`; `OSError` where its head does not tell."""
+    with open(path, "rb", buffering=0) as kept:  # noqa: PTH123
+        head = kept.read(_HEAD.size)
+    if len(head) == _HEAD.size:
+        magic, layout, block, size = _HEAD.unpack(head)
+        if (magic, layout, block) == (_MAGIC, LAYOUT, BLOCK):
+            return int(size)
+    raise OSError(errno.EIO, "no file of this cache", path)
 
-    def __init__(self, stem: Path, size: int) -> None:
-        self.size = size
-        self.data_path, self.side_path = stem.with_suffix(".data"), stem.with_suffix(".side")
+
+class BlockFile:
+    """Blocks of a file of `size` bytes, kept at `path`.
+
+    `new`: nothing is kept there, or nothing that counts; the disk is not looked at. `looked`: what `looked` told of it
+    since the start.
+    """
+
+    def __init__(self, path: Path | str, size: int, *, new: bool = False, looked: bytes = b"") -> None:
+        self.path, self.size = str(path), size
         self._count = -(-size // BLOCK)
+        self._blocks_at = beside(size)  # where block 0 lies in the file
         self._lock = threading.RLock()  # for what is known of the blocks; only `_verify` waits for the disk under it
+        self._making = threading.Lock()
         self._generation = 0
         self._present, self._verified = bytearray(self._count), bytearray(self._count)
         self._sums = array("I", bytes(4 * self._count))  # 4 bytes each on little-endian machines; 0 is "not here"
@@ -53,10 +71,13 @@ class BlockFile:
         self._turn = self._blocks = self._unsettled = 0
         self._storing: set[int] = set()
         self._closed = False
-        self._data = self._side = -1
+        self._file = -1
         self.served = self.dropped = 0
         try:
-            self._load()
+            if not new:
+                self._load()
+            if len(looked) == self._count:
+                self._verified = bytearray(map(and_, looked, self._present))
         except BaseException:
             self.close()
             raise
@@ -78,8 +99,8 @@ class BlockFile:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it has files."""
-        return self._data >= 0
+        """Whether it has a file."""
+        return self._file >= 0
 
     @property
     def held_bytes(self) -> int:
@@ -90,23 +111,43 @@ class BlockFile:
             whole -= BLOCK - _pages(tail)
         return whole + beside(self.size) - self._unsettled if self.on_disk else 0
 
-    def read(self, start: int, stop: int) -> bytes | None:
-        """The bytes if each block is here and holds its checksum, else None. Never waits for the archive."""
+    def read(self, start: int, stop: int, *, counts: bool = True) -> bytes | None:
+        """The bytes if each block is here and holds its checksum, else None. Never waits for the archive.
+
+        One that does not count is no use by a reader: it keeps nothing from being evicted.
+        """
         if start >= stop:
             return b""
         generation = self._generation
-        for number in blocks_of(Extent(start, stop)):
-            if not self._present[number] or not (self._verified[number] or self._verify(number)):
-                return None
+        first, last = start // BLOCK, -(-stop // BLOCK)
+        if self._verified.find(0, first, last) >= 0 and not self._hold(first, last):
+            return None
         try:
-            got = os.pread(self._data, stop - start, start)
+            got = os.pread(self._file, stop - start, self._blocks_at + start)
         except OSError:
             return None
         if generation != self._generation or len(got) != stop - start:
             return None
-        self._used[start // BLOCK // HOLE] = self._used[(stop - 1) // BLOCK // HOLE] = 1
-        self.served += 1
+        if counts:
+            self._used[first // HOLE] = self._used[(last - 1) // HOLE] = 1
+            self.served += 1
         return got
+
+    def check(self) -> None:
+        """Look at the checksums of what is here and was not looked at since the start; what fails is dropped."""
+        for number in self.here():
+            if not self._verified[number]:
+                self._verify(number)
+
+    @property
+    def looked(self) -> bytes:
+        """A 1 for each block that was looked at, or stored, since the start."""
+        return bytes(self._verified)
+
+    @property
+    def checked(self) -> bool:
+        """Whether each block that is here was looked at, or stored, since the start."""
+        return self._verified.count(1) == self._blocks
 
     def store(self, extent: Extent, got: bytes | bytearray | memoryview) -> int:
         """Keep `got`, whole blocks from `extent.start`; the bytes that it takes of the disk, for `settle`.
@@ -116,15 +157,17 @@ class BlockFile:
         view = memoryview(got)
         if len(view) != extent.size:
             raise OSError(errno.EIO, f"{len(view)} bytes came for {extent.size}")
+        numbers = blocks_of(extent)
         with self._lock:
-            mine = {n for n in blocks_of(extent) if not self._present[n] and n not in self._storing}
+            new = self._present.find(1, numbers.start, numbers.stop) < 0 and self._storing.isdisjoint(numbers)
+            mine = set(numbers) if new else {n for n in numbers if not self._present[n]} - self._storing
             if self._closed or not mine:
                 return 0
             self._storing |= mine
         taken = 0
         try:
             taken += self._create()
-            for run in _runs(sorted(mine)):
+            for run in (numbers,) if new else _runs(sorted(mine)):
                 taken += self._store_run(
                     run, view[run[0] * BLOCK - extent.start : (run[-1] + 1) * BLOCK - extent.start]
                 )
@@ -163,8 +206,8 @@ class BlockFile:
     def punch(self, numbers: list[int]) -> None:
         """Give back the space of forgotten blocks."""
         for run in _runs(numbers):
-            _write_all(self._side, bytes(4 * len(run)), _HEAD.size + 4 * run[0])
-            _libc.fallocate(self._data, _PUNCH_AND_KEEP_SIZE, run[0] * BLOCK, len(run) * BLOCK)
+            _write_all(self._file, bytes(4 * len(run)), _HEAD.size + 4 * run[0])
+            self._give_back(run)
 
     def drop(self, number: int) -> None:
         """Forget block `number` if it is here, and give its space back."""
@@ -174,23 +217,23 @@ class BlockFile:
                 self.punch([number])
 
     def close(self) -> None:
-        """Close both files, after a store that is under way; reads answer None from now on."""
+        """Close the file, after a store that is under way; reads answer None from now on."""
         with self._lock:
-            self._present, self._blocks = bytearray(self._count), 0
+            self._present, self._verified, self._blocks = bytearray(self._count), bytearray(self._count), 0
             self._generation += 1
             self._closed = True
             self._shut_if_over()
 
     def _store_run(self, run: range, got: memoryview) -> int:
-        _write_all(self._data, got, run[0] * BLOCK)
+        _write_all(self._file, got, self._blocks_at + run[0] * BLOCK)
         sums = array("I", (_sum(got[at : at + BLOCK]) for at in range(0, len(got), BLOCK)))
-        _write_all(self._side, sums.tobytes(), _HEAD.size + 4 * run[0])
+        _write_all(self._file, sums.tobytes(), _HEAD.size + 4 * run[0])
         with self._lock:
             if self._closed:
                 return 0
             self._sums[run[0] : run[-1] + 1] = sums
-            self._verified[run[0] : run[-1] + 1] = b"\1" * len(run)
             self._present[run[0] : run[-1] + 1] = b"\1" * len(run)
+            self._verified[run[0] : run[-1] + 1] = b"\1" * len(run)  # what is verified is here: see `read`
             self._blocks += len(run)
             first, last = run[0] // HOLE, run[-1] // HOLE
             self._used[first : last + 1] = b"\1" * (last + 1 - first)
@@ -198,11 +241,12 @@ class BlockFile:
         return _pages(len(got))
 
     def _shut_if_over(self) -> None:
-        if self._closed and not self._storing:
-            for descriptor in (self._data, self._side):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._data = self._side = -1
+        if self._closed and not self._storing and self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _give_back(self, run: range) -> None:
+        _libc.fallocate(self._file, _PUNCH_AND_KEEP_SIZE, self._blocks_at + run[0] * BLOCK, len(run) * BLOCK)
 
     def _take_for_gone(self, numbers: list[int]) -> None:
         for number in numbers:  # first the presence, then the generation, then the hole: see `read`
@@ -211,12 +255,19 @@ class BlockFile:
         self._blocks -= len(numbers)
         self._generation += 1
 
+    def _hold(self, first: int, last: int) -> bool:
+        """Whether blocks of which some were not looked at since the start are all here and hold their checksums."""
+        if self._present.find(0, first, last) >= 0:
+            return False
+        fails = [number for number in range(first, last) if not self._verify(number)]  # all, to be fetched at once
+        return not fails
+
     def _verify(self, number: int) -> bool:
         with self._lock:
             if self._verified[number] or not self._present[number]:  # somebody was here first
                 return bool(self._present[number])
             one = block_extent(number, self.size)
-            if _sum(os.pread(self._data, one.size, one.start)) == self._sums[number]:
+            if _sum(os.pread(self._file, one.size, self._blocks_at + one.start)) == self._sums[number]:
                 self._verified[number] = 1
                 return True
             self.dropped += 1
@@ -225,15 +276,12 @@ class BlockFile:
 
     def _load(self) -> None:
         try:
-            self._side = os.open(self.side_path, os.O_RDWR | os.O_CLOEXEC)
-            self._data = os.open(self.data_path, os.O_RDWR | os.O_CLOEXEC)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            self._begin_again()
             return
-        head = _HEAD.pack(_MAGIC, LAYOUT, BLOCK, self.size)
-        text = os.pread(self._side, _HEAD.size + 4 * self._count, 0)
-        seen = os.fstat(self._data)
-        if len(text) < _HEAD.size + 4 * self._count or not text.startswith(head) or seen.st_size != self.size:
+        text = os.pread(self._file, _HEAD.size + 4 * self._count, 0)
+        seen = os.fstat(self._file)
+        if seen.st_size != self._blocks_at + self.size or not text.startswith(self._head):
             self._begin_again()
             return
         self._sums = array("I", text[_HEAD.size :])
@@ -241,39 +289,43 @@ class BlockFile:
         self._blocks = self._present.count(1)
         if seen.st_blocks * 512 > self.held_bytes + BLOCK:  # a kill came between bytes and checksum
             for run in _runs(n for n in range(self._count) if not self._present[n]):
-                _libc.fallocate(self._data, _PUNCH_AND_KEEP_SIZE, run[0] * BLOCK, len(run) * BLOCK)
+                self._give_back(run)
 
     def _begin_again(self) -> None:
-        """Have no files; those that are there are of no use."""
-        for descriptor in (self._data, self._side):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._data = self._side = -1
-        for path in (self.side_path, self.data_path):
-            path.unlink(missing_ok=True)
+        """Have no file; the one that is there is of no use."""
+        os.close(self._file)
+        self._file = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)  # noqa: PTH108  (a path object for each file is a tenth of what opening one costs)
 
     def _create(self) -> int:
-        if self._data >= 0:
+        """Make the file if there is none; the bytes of the disk that it takes."""
+        if self._file >= 0:
             return 0
-        self.data_path.parent.mkdir(exist_ok=True, mode=0o700)
-        data = os.open(self.data_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with self._making:
+            return 0 if self._file >= 0 else self._made()
+
+    def _made(self) -> int:
+        anew = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
-            os.ftruncate(data, self.size)
-            side = os.open(self.side_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        except BaseException:
-            os.close(data)
-            raise
+            made = os.open(self.path, anew, 0o600)
+        except FileNotFoundError:
+            Path(self.path).parent.mkdir(exist_ok=True, mode=0o700)
+            made = os.open(self.path, anew, 0o600)
         try:
-            os.ftruncate(side, _HEAD.size + 4 * self._count)
-            _write_all(side, _HEAD.pack(_MAGIC, LAYOUT, BLOCK, self.size), 0)
+            os.ftruncate(made, self._blocks_at + self.size)  # first: what grows by writes is given more than it needs
+            _write_all(made, self._head, 0)
         except BaseException:
-            os.close(data)
-            os.close(side)
+            os.close(made)
             raise
         with self._lock:
-            self._unsettled += beside(self.size)
-            self._side, self._data = side, data
-        return beside(self.size)
+            self._unsettled += self._blocks_at
+            self._file = made
+        return self._blocks_at
+
+    @property
+    def _head(self) -> bytes:
+        return _HEAD.pack(_MAGIC, LAYOUT, BLOCK, self.size)
 
 
 def _sum(block: bytes | memoryview) -> int:

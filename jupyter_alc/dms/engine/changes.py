@@ -23,16 +23,13 @@ from jupyter_alc.core.states import FileState
 from jupyter_alc.dms.adapters.interface import HIDDEN
 from jupyter_alc.dms.engine.disk import ROWS_ROOM
 from jupyter_alc.dms.engine.locks import PathLocks
-from jupyter_alc.dms.engine.names import split
+from jupyter_alc.dms.engine.names_values import split
 from jupyter_alc.dms.engine.opened import OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jupyter_alc.dms.engine.cache import Cache
+    from jupyter_alc.dms.engine.datasets import Datasets
     from jupyter_alc.dms.engine.disk import Disk
-    from jupyter_alc.dms.engine.link import Link
-    from jupyter_alc.dms.engine.names import Names
     from jupyter_alc.dms.engine.reading import Reading
     from jupyter_alc.dms.engine.saveback import SaveBack
     from jupyter_alc.dms.engine.staged import StagedFile
@@ -48,16 +45,16 @@ class Changes:
 
     def __init__(
         self,
+        datasets: Datasets,
         *,
-        links: Mapping[str, Link],
-        names: Mapping[str, Names],
         staging: Staging,
         saveback: SaveBack,
         disk: Disk,
         cache: Cache,
         reading: Reading,
     ) -> None:
-        self._links, self._names, self._staging, self._saveback = links, names, staging, saveback
+        self._links, self._names = datasets.links, datasets.names
+        self._staging, self._saveback = staging, saveback
         self._disk, self._cache, self._reading = disk, cache, reading
         self._locks = PathLocks()
         self._open: set[OpenFile] = set()
@@ -254,9 +251,7 @@ class Changes:
             for file in held:
                 await self._saveback.halt(file)
             await self._move_there(key, old, new, entry, self._staging.get(key, new))
-        self._names[key].put(old, None)
-        self._names[key].forget_below(new)
-        self._names[key].forget(new)
+        self._names[key].moved(old, new)
 
     async def _move_there(self, key: str, old: str, new: str, entry: Entry, taken: StagedFile | None) -> None:
         if entry.is_folder and (taken is not None or await self._there(key, new)):
@@ -342,7 +337,7 @@ class Changes:
                 return None
             raise
         except ArchiveUnreachable:
-            known, entry = self._names[key].last_seen(inner)
+            known, entry = await self._names[key].last_seen(inner)
             if known and (entry is not None or create):
                 return entry
             raise

@@ -5,41 +5,51 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from jupyter_alc.core.clock import Clock, IdMaker, SystemClock, random_id
-from jupyter_alc.core.dataset import Access
-from jupyter_alc.core.errors import BadInput, Conflict, FileNotThere, NotFolder, VersionChanged
+from jupyter_alc.core.dataset import Pattern
+from jupyter_alc.core.errors import Conflict, FileNotThere, VersionChanged
 from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.dms.engine import status
+from jupyter_alc.dms.engine.accounts import NOBODY, Accounts
 from jupyter_alc.dms.engine.cache import Cache
 from jupyter_alc.dms.engine.changes import Changes
+from jupyter_alc.dms.engine.datasets import Datasets
 from jupyter_alc.dms.engine.disk import ROWS_ROOM, Disk
 from jupyter_alc.dms.engine.fetches import Fetches
 from jupyter_alc.dms.engine.link import Link
-from jupyter_alc.dms.engine.names import Names, split
+from jupyter_alc.dms.engine.looking import Looking
+from jupyter_alc.dms.engine.measures import Measures, by_adapter
+from jupyter_alc.dms.engine.names_store import NameStore
+from jupyter_alc.dms.engine.names_values import split
+from jupyter_alc.dms.engine.names_watch import Watch
 from jupyter_alc.dms.engine.planner import SMALL_FILE
 from jupyter_alc.dms.engine.reading import Reading
 from jupyter_alc.dms.engine.saveback import SaveBack
-from jupyter_alc.dms.engine.siblings import Siblings
 from jupyter_alc.dms.engine.staging import Staging
-from jupyter_alc.dms.entry import Entry
+from jupyter_alc.dms.engine.supply import Supply
+from jupyter_alc.dms.engine.views import Views
 from jupyter_alc.dms.owning import own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.adapters.interface import Adapter
+    from jupyter_alc.dms.engine.accounts import Figures, Opener, Share
     from jupyter_alc.dms.engine.interface import Change, DatasetStatus, Handle, Unsent
     from jupyter_alc.dms.engine.opened import OpenFile
     from jupyter_alc.dms.engine.staged import StagedFile
+    from jupyter_alc.dms.entry import Entry
 
 log = logging.getLogger(__name__)
 _CLOSING_SECONDS: Final = 2.0  # a kernel tells of a close a little after the program went on
+_SENT_KNOWN: Final = 10_000  # files that were sent, whose readers may go on
 DEFAULT_QUOTA_BYTES: Final = 8 * 1024**3
 
 
@@ -53,7 +63,7 @@ class Tuning:
     keep_free_bytes: int | None = None  # a twentieth of the disk, at most 1 GiB
 
 
-class DmsEngine:
+class DmsEngine(Looking):
     """See `jupyter_alc.dms.engine.interface.Engine` for what each method promises."""
 
     def __init__(
@@ -68,10 +78,12 @@ class DmsEngine:
         adapters: Callable[[MountedDataset], Adapter] = open_adapter,
     ) -> None:
         self._volume, self._disk = volume, Disk(volume)
-        self._datasets, self._user = list(datasets), user
+        self._given, self._user = list(datasets), user
         self._tuning, self._clock, self._new_id = tuning or Tuning(), clock or SystemClock(), new_id
         self._open_adapter = adapters
         self._callbacks: list[Change] = []
+        self._accounts = Accounts()
+        self._sent_as: OrderedDict[str, str] = OrderedDict()  # the archive's token by the one that was read unsent
         self._lock = -1
         self._started = False
 
@@ -85,16 +97,19 @@ class DmsEngine:
             raise
         self._started = True
         self._saveback.start()
+        self._watch.start()
+        if self._disk.free_bytes() >= ROWS_ROOM:  # else what is unsent needs it first
+            await self._store.ask(lambda _: None)  # the names' rows are opened before somebody waits for them
+        self._reading.beside(self._datasets.approach())
 
     def _set_up(self) -> None:
-        links = {one.id: self._link(one) for one in self._datasets}
-        self._links: dict[str, Link] = links
-        self._names = {key: Names(link, self._clock, self._staler(key)) for key, link in links.items()}
+        self._store = NameStore(self._volume / "names")
+        self._datasets = Datasets(self._given, opened=self._link, store=self._store, clock=self._clock, tell=self._tell)
+        self._watch = Watch(self._datasets.live(), self._clock)
         tuning = self._tuning
         self._cache = Cache(self._volume / "cache", tuning.quota_bytes, tuning.keep_free_bytes)
         self._fetches = Fetches(self._cache)
         self._reading = Reading(self._cache, self._fetches, tuning.quota_bytes)
-        self._siblings = {key: Siblings() for key in links}
         try:
             with suppress(OSError):  # a queue that is there already may do without
                 self._cache.make_room(ROWS_ROOM)
@@ -102,19 +117,21 @@ class DmsEngine:
         except BaseException:
             self._cache.stop()
             raise
+        self._views = Views(self._datasets, self)
+        self.supply = Supply(self._datasets, self._staging, self._cache, self._reading, self._views)
         self._saveback = SaveBack(
             self._staging,
-            links,
+            self._datasets.links,
             self._clock,
             user=self._user,
             settle_seconds=tuning.settle_seconds,
             confirmed=self._sent,
             changed=self._data_changed,
             moved=self._set_aside,
+            refused=lambda file: self._tell("refused", f"{file.dataset}/{file.path}"),
         )
         self._changes = Changes(
-            links=links,
-            names=self._names,
+            self._datasets,
             staging=self._staging,
             saveback=self._saveback,
             disk=self._disk,
@@ -126,80 +143,93 @@ class DmsEngine:
         """Let go of everything; what is unsent stays staged."""
         if self._started:
             self._started = False
+            await self._watch.stop()
             await self._saveback.stop()
             await self._reading.stop()
             await self._fetches.stop()
-            for names in self._names.values():
-                await names.stop()
+            await self._datasets.stop()
+            await self._store.stop()
             self._staging.stop()
             self._cache.stop()
-            for link in self._links.values():
-                await link.adapter.close()
+            await self._datasets.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def datasets(self) -> list[MountedDataset]:
         """The datasets, in the order given."""
-        return list(self._datasets)
+        return list(self._given)
+
+    def adopt(self, datasets: Sequence[MountedDataset]) -> None:
+        """Have these datasets from now on: new ones come, others leave the folder; what is open goes on (T13)."""
+        fresh = self._datasets.adopt(datasets)
+        self._given = list(datasets)
+        for names, link in self._datasets.live(fresh):
+            self._watch.also(names, link)
+
+    def renew(self, credentials: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Give the archives of these datasets other credentials; the ids of those that took them."""
+        return self._datasets.renew(credentials)
+
+    def mount(self, dataset: str) -> bool:
+        """Let a dataset of this session come back into the folder."""
+        return self._datasets.show(dataset, shown=True)
+
+    def unmount(self, dataset: str) -> bool:
+        """Let it leave the folder; what is open, or unsent, goes on."""
+        return self._datasets.show(dataset, shown=False)
+
+    def is_mounted(self, dataset: str) -> bool:
+        """Whether it is in the folder."""
+        return self._datasets.is_mounted(dataset)
 
     def on_change(self, callback: Change) -> None:
         """Tell `callback` of changes from now on."""
         self._callbacks.append(callback)
 
-    async def info(self, path: str) -> Entry:
-        """What `path` is."""
-        if not path.strip("/"):
-            return Entry("", "directory", 0, 0.0, '"folder"')
-        key, inner = self._find(path)
-        if not inner:
-            return Entry(key, "directory", 0, 0.0, '"folder"', self._writable(key))
-        staged = self._staging.get(key, inner)
-        return self._shown(key, await self._names[key].info(inner) if staged is None else entry_of(staged))
-
-    async def ls(self, path: str) -> list[Entry]:
-        """What is in a folder."""
-        if not path.strip("/"):
-            return [await self.info(one.id) for one in self._datasets]
-        key, inner = self._find(path)
-        if self._staging.get(key, inner) is not None:
-            raise NotFolder(f"{path} is a file.", next_step="List its folder.")
-        shown = {one.name: one for one in await self._names[key].listing(inner)}
-        for staged in self._staging.below(key, inner):
-            if split(staged.path)[0] == inner:
-                shown[split(staged.path)[1]] = entry_of(staged)
-        return [self._shown(key, shown[name]) for name in sorted(shown)]
-
     async def open(
-        self, path: str, *, write: bool = False, create: bool = False, truncate: bool = False, exclusive: bool = False
+        self,
+        path: str,
+        *,
+        write: bool = False,
+        create: bool = False,
+        truncate: bool = False,
+        exclusive: bool = False,
+        opener: Opener = NOBODY,
     ) -> Handle:
         """Open a file."""
-        key, inner = self._find(path)
+        key, inner = await self._at(path, opened=True, makes=create)
         opened = await self._changes.open(
             key, inner, write=write or truncate, create=create, truncate=truncate, exclusive=exclusive
         )
-        if opened.reader is not None and opened.size <= SMALL_FILE and not write:
-            self._open_ahead(key, inner)
+        if opened.reader is not None:
+            opened.reader.share = share = self._accounts.share(opener, key)
+            if opened.size <= SMALL_FILE and not write and not self._by_list(key):
+                self._open_ahead(key, inner, share)
         return cast("Handle", opened)
 
-    def _open_ahead(self, key: str, inner: str) -> None:
+    def _by_list(self, key: str) -> bool:
+        """Whether nothing small comes unasked (T12)."""
+        return self._datasets.links[key].dataset.transfer.pattern is Pattern.LIST
+
+    def _open_ahead(self, key: str, inner: str, share: Share) -> None:
         """A small file was opened: begin to fetch those that will be next (R10)."""
         folder, name = split(inner)
-        within, link = f"{folder}/" if folder else "", self._links[key]
-        names = self._names[key]
+        within, link = f"{folder}/" if folder else "", self._datasets.links[key]
+        names = self._datasets.names[key]
 
         def small(one: str) -> int | None:
-            entry = names.last_seen(within + one)[1]
+            entry = names.at_hand(within + one)
             return entry.size if entry is not None and not entry.is_folder and entry.size <= SMALL_FILE else None
 
-        found = self._siblings[key].opened(folder, name, names.fresh_folder(folder), small)
-        entries = [(within + one, names.last_seen(within + one)[1]) for one in found]
+        found = self._datasets.siblings[key].opened(folder, name, names.fresh_folder(folder), small)
+        entries = [(within + one, names.at_hand(within + one)) for one in found]
         if entries and link.reachable:
-            self._reading.ahead(link, [(path, entry) for path, entry in entries if entry is not None])
+            self._reading.ahead(link, [(path, entry) for path, entry in entries if entry is not None], share)
 
-    def read_cached(self, handle: Handle, start: int, stop: int) -> bytes | None:
-        """The bytes, if they are all here and verified."""
-        return cast("OpenFile", handle).cached(start, stop)
+    def is_version(self, handle: Handle, token: str) -> bool:
+        """Whether it reads that version; what was sent is the version it was before."""
+        return handle.token in {token, self._sent_as.get(token)}
 
     async def read(self, handle: Handle, start: int, stop: int) -> bytes:
         """Exactly the bytes, fewer only at the end of the file."""
@@ -211,8 +241,9 @@ class DmsEngine:
             return await opened.read(start, stop)
         except (VersionChanged, FileNotThere) as error:
             key, inner = opened.dataset, opened.inner
-            self._names[key].forget(inner)
+            self._datasets.names[key].forget(inner)
             self._tell("stale", f"{key}/{inner}")
+            self._tell("changed", f"{key}/{inner}")
             raise VersionChanged(
                 f"{opened.path} changed in the archive.", next_step="Open it again to see the new version."
             ) from error
@@ -248,22 +279,22 @@ class DmsEngine:
 
     async def mkdir(self, path: str) -> None:
         """Make a folder in the archive."""
-        await self._changes.mkdir(*self._find(path))
+        await self._changes.mkdir(*await self._at(path))
 
     async def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
-        await self._changes.rmdir(*self._find(path))
+        await self._changes.rmdir(*await self._at(path))
         self._tell("gone", path)
 
     async def unlink(self, path: str) -> None:
         """Remove a file."""
-        await self._changes.unlink(*self._find(path))
+        await self._changes.unlink(*await self._at(path))
         self._tell("gone", path)
         self._data_changed()
 
     async def rename(self, old: str, new: str) -> None:
         """Rename, replacing a file of the new name."""
-        await self._changes.rename(*self._find(old), *self._find(new))
+        await self._changes.rename(*await self._at(old), *await self._at(new))
         self._tell("gone", old)
         self._tell("stale", new)
         self._data_changed()
@@ -284,47 +315,53 @@ class DmsEngine:
 
     def _mine(self) -> list[StagedFile]:
         """What is staged for the datasets of this session."""
-        return [one for one in self._staging.all() if one.dataset in self._links]
+        return [one for one in self._staging.all() if one.dataset in self._datasets.links]
 
     def status(self) -> list[DatasetStatus]:
         """How each dataset stands."""
         trouble = self._disk.problem(self._cache.used_bytes) or self._staging.damage
-        return [status.of_dataset(link, self._staging, self._cache, trouble) for link in self._links.values()]
+        told = []
+        for key, link in self._datasets.links.items():
+            one = status.of_dataset(link, self._staging, self._cache, self._accounts, trouble)
+            problem = one.problem or self._views.problem(key)
+            told.append(replace(one, mounted=self.is_mounted(key), problem=problem))
+        return told
+
+    def readers(self) -> list[Figures]:
+        """What each reader needed and what moved for it."""
+        return self._accounts.readers()
+
+    def measures(self) -> Measures:
+        """What the operator's metrics are made of."""
+        return Measures(
+            by_adapter(self._datasets.links.values()),
+            self._cache.counts(),
+            self._cache.used_bytes,
+            self._tuning.quota_bytes,
+            len(self._accounts.readers()),
+        )
 
     def unsent(self) -> list[Unsent]:
         """Every written file that the archive has not confirmed."""
-        return [status.unsent(one, here=one.dataset in self._links) for one in self._staging.all()]
+        return [status.unsent(one, here=one.dataset in self._datasets.links) for one in self._staging.all()]
 
     def _link(self, dataset: MountedDataset) -> Link:
         adapter = self._open_adapter(dataset)
         return Link(dataset, adapter, self._clock, self._tuning.deadline_seconds, self._data_changed)
 
-    def _find(self, path: str) -> tuple[str, str]:
-        key, _, inner = path.strip("/").partition("/")
-        if key not in self._links:
-            raise FileNotThere(f"There is no dataset {key[:60]!r} here.", next_step="List the top to see the datasets.")
-        parts = inner.split("/")
-        if inner and any(part in {"", ".", ".."} or "\0" in part for part in parts):
-            raise BadInput(f"{path!r} is not a path.", next_step="Use names joined by single slashes.", field="path")
-        return key, inner
-
-    def _writable(self, key: str) -> bool:
-        return self._links[key].dataset.access is Access.WRITE
-
-    def _shown(self, key: str, entry: Entry) -> Entry:
-        return replace(entry, writable=self._writable(key))
-
-    def _staler(self, key: str) -> Callable[[str], None]:
-        return lambda inner: self._tell("stale", f"{key}/{inner}")
-
     def _sent(self, file: StagedFile, entry: Entry) -> None:
-        self._names[file.dataset].put(file.path, entry)
+        self._datasets.names[file.dataset].put(file.path, entry)
+        self._sent_as[file.token] = entry.token
+        if len(self._sent_as) > _SENT_KNOWN:
+            self._sent_as.popitem(last=False)
         self._tell("stale", f"{file.dataset}/{file.path}")
+        self._tell("sent", f"{file.dataset}/{file.path}")
 
     def _set_aside(self, key: str, name: str, beside: str) -> None:
-        self._names[key].forget(name)
+        self._datasets.names[key].forget(name)
         self._tell("stale", f"{key}/{name}")
         self._tell("stale", f"{key}/{beside}")
+        self._tell("conflict", f"{key}/{name}")
 
     def _data_changed(self) -> None:
         self._tell("data", "")
@@ -332,11 +369,6 @@ class DmsEngine:
     def _tell(self, what: str, path: str) -> None:
         for callback in self._callbacks:
             callback(what, path)
-
-
-def entry_of(file: StagedFile) -> Entry:
-    """A staged file as a name."""
-    return Entry(split(file.path)[1], "file", file.size, file.changed, file.token)
 
 
 def _take(disk: Disk) -> int:

@@ -13,6 +13,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from jupyter_alc.dms.engine.boot import this_boot
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +25,11 @@ CREATE TABLE IF NOT EXISTS versions (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS life (boot TEXT);
 """
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def place_of(top: Path | str, key: str) -> str:
+    """Where in the cache's folder the file of a version lies."""
+    return f"{top}/{key[0]}/{key}.data"
 
 
 class Index:
@@ -47,42 +53,41 @@ class Index:
         """(key, dataset, bytes on disk) of every version, what was used longest ago first."""
         columns = "SELECT key, dataset, bytes FROM versions ORDER BY turn, key"
         rows = [(key, dataset, self._bytes(key, size)) for key, dataset, size in self._connection.execute(columns)]
-        crashed = self._connection.execute("SELECT boot FROM life").fetchone() not in {None, (_boot(),)}
+        crashed = self._connection.execute("SELECT boot FROM life").fetchone() not in {None, (this_boot(),)}
         known = {key for key, _, _ in rows}
         for path in self._strays(known) if crashed else ():
             path.unlink(missing_ok=True)
-        with self._changing() as change:
+        with self.changing() as change:
             change.execute("DELETE FROM life")
-            change.execute("INSERT INTO life VALUES (?)", (_boot(),))
+            change.execute("INSERT INTO life VALUES (?)", (this_boot(),))
         return rows
 
     def opened(self, key: str, dataset: str, path: str, token: str) -> None:
-        """Note that the version is about to change on the disk; `OSError` when the disk takes no row."""
-        with self._changing() as change:
-            change.execute(
-                "INSERT INTO versions VALUES (?, ?, ?, ?, 0, NULL) ON CONFLICT (key) DO UPDATE SET bytes = NULL",
-                (key, dataset, ascii(path), token),
-            )
+        """Note that the version is about to change on the disk; inside `changing`."""
+        self._connection.execute(
+            "INSERT INTO versions VALUES (?, ?, ?, ?, 0, NULL) ON CONFLICT (key) DO UPDATE SET bytes = NULL",
+            (key, dataset, ascii(path), token),
+        )
 
     def closed(self, key: str, held_bytes: int) -> None:
-        """Note that it was used last, and what it holds."""
+        """Note that it was used last, and what it holds; inside `changing`."""
         self._turn += 1
-        with contextlib.suppress(OSError), self._changing() as change:  # its turn to go is then an older one
-            change.execute("UPDATE versions SET turn = ?, bytes = ? WHERE key = ?", (self._turn, held_bytes, key))
+        self._connection.execute("UPDATE versions SET turn = ?, bytes = ? WHERE key = ?", (self._turn, held_bytes, key))
 
     def removed(self, key: str) -> None:
         """Forget a version; a row without files is harmless."""
-        with contextlib.suppress(OSError), self._changing() as change:
+        with contextlib.suppress(OSError), self.changing() as change:
             change.execute("DELETE FROM versions WHERE key = ?", (key,))
 
     def close(self) -> None:
         """Close it in order: the next start need not look at the folder."""
-        with contextlib.suppress(OSError), self._changing() as change:
+        with contextlib.suppress(OSError), self.changing() as change:
             change.execute("DELETE FROM life")
         self._connection.close()
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; `OSError` when the disk takes no more rows, and then none of it is noted."""
         try:
             with self._connection:
                 yield self._connection
@@ -94,7 +99,7 @@ class Index:
         if told is not None or self._folder is None:
             return told or 0
         with contextlib.suppress(FileNotFoundError):
-            return sum((self._folder / key[:2] / f"{key}{end}").stat().st_blocks * 512 for end in (".data", ".side"))
+            return os.stat(place_of(self._folder, key)).st_blocks * 512  # noqa: PTH116
         return 0
 
     def _strays(self, known: set[str]) -> list[Path]:
@@ -105,11 +110,3 @@ class Index:
             folders = [one.path for one in there if one.is_dir()]
         names = (Path(folder, name) for folder in folders for name in os.listdir(folder))  # noqa: PTH208
         return [path for path in names if path.stem not in known]
-
-
-def _boot() -> str:
-    """Which run of the machine this is."""
-    try:
-        return _BOOT.read_text().strip()
-    except OSError:
-        return ""  # never equal to a run that could be told: then the folder is compared

@@ -6,8 +6,8 @@ the end of the world. So
 
 - latency comes from small answers, less the time their bytes took. It follows a better sample half of the way and a
   worse one an eighth of it: what disturbs a measurement only ever adds.
-- bytes per second come from large answers, less the latency, times the requests that shared the line meanwhile. They
-  follow a quarter of the way, measured in factors.
+- bytes per second come from large answers, less their share of the latency, times the requests that shared the line
+  meanwhile, on average over their time. They follow a quarter of the way, measured in factors.
 - no sample counts for more than twice, or less than half, of what was believed before it; the first ones are believed.
 """
 
@@ -42,8 +42,9 @@ class Line:
                 share = 0.5 if latency < self.latency_seconds else 0.125
                 latency = _toward(self.latency_seconds, latency, share)
             return replace(self, latency_seconds=latency, latency_known=True)
-        pure = max(seconds - (self.latency_seconds if self.latency_known else 0.0), seconds / 4)
-        rate = size * max(beside, 1.0) / pure
+        beside = max(beside, 1.0)  # while one waits for its answer the others move: the line rests for a share of it
+        pure = max(seconds - (self.latency_seconds / beside if self.latency_known else 0.0), seconds / 4)
+        rate = size * beside / pure
         if self.rate_known:
             rate = _toward(self.bytes_per_second, rate, 0.25)
         return replace(self, bytes_per_second=rate, rate_known=True)
@@ -52,6 +53,19 @@ class Line:
     def hole(self) -> int:
         """The bytes that cost as much as one request more, while as many run as are welcome; at most 1 MiB."""
         return min(int(self.latency_seconds * self.bytes_per_second / self.parallel), _HOLE)
+
+
+class Busy:
+    """How many requests are under way, over time: the mean between two moments is the difference by the seconds."""
+
+    def __init__(self) -> None:
+        self._count, self._at, self._sum = 0, 0.0, 0.0
+
+    def change(self, now: float, by: int) -> float:
+        """Begin (1) or end (-1) a request; the seconds of all requests together until `now`."""
+        self._sum += self._count * (now - self._at)
+        self._count, self._at = self._count + by, now
+        return self._sum
 
 
 def _toward(now: float, sample: float, share: float) -> float:

@@ -68,6 +68,17 @@ class OpenFile:
             return file.read(start, stop)
         return reader.cached(start, stop) if reader is not None else None
 
+    def ahead(self, start: int, stop: int) -> bytes | None:
+        """The archive's bytes if they are here, for a reader who has not asked yet; any thread."""
+        reader = self.reader
+        return reader.ahead(start, stop) if reader is not None else None
+
+    def passed(self, start: int, stop: int) -> None:
+        """A reader has got these bytes, given `ahead`; any thread."""
+        reader = self.reader
+        if reader is not None:
+            reader.passed(start, stop)
+
     async def read(self, start: int, stop: int) -> bytes:
         """The bytes, from wherever they must come."""
         if self.file is not None:

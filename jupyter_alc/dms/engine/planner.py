@@ -17,6 +17,7 @@ STREAM_AFTER: Final = 512 * KIB
 FIRST_WINDOW: Final = 1024 * KIB
 MOST_AHEAD: Final = 64 * 1024 * KIB
 ONE_REQUEST: Final = 4 * 1024 * KIB
+AHEAD_REQUEST: Final = 8 * 1024 * KIB  # a request costs the processor about what a MiB does
 STILL_FORWARD: Final = 128 * KIB
 STILL_BACK: Final = 1024 * KIB
 _JOINED: Final = 256 * KIB

@@ -20,11 +20,13 @@ from jupyter_alc.core.errors import (
 )
 from jupyter_alc.core.names import slug
 from jupyter_alc.core.states import FileState
+from jupyter_alc.dms.adapters.interface import OneStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from jupyter_alc.core.clock import Clock
+    from jupyter_alc.dms.adapters.interface import Uploads
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.staged import StagedFile
     from jupyter_alc.dms.engine.staging import Staging
@@ -54,10 +56,11 @@ class SaveBack:
         confirmed: Callable[[StagedFile, Entry], None],
         changed: Callable[[], None],
         moved: Callable[[str, str, str], None],
+        refused: Callable[[StagedFile], None],
     ) -> None:
         self._staging, self._links, self._clock, self._user = staging, links, clock, user
         self._settle_seconds = settle_seconds
-        self._confirmed, self._changed, self._moved = confirmed, changed, moved
+        self._confirmed, self._changed, self._moved, self._refused = confirmed, changed, moved, refused
         self._wake = asyncio.Event()
         self._going: dict[str, asyncio.Task[None]] = {}
         self._publishing: set[str] = set()
@@ -167,6 +170,7 @@ class SaveBack:
             else:
                 file.tries += 1
                 self._staging.move(file, FileState.REFUSED, error)
+                self._refused(file)
         except Exception:  # the top of a loop: a file must not be lost to a mistake of ours
             log.exception("Sending %s failed in a way we did not foresee; it stays staged.", file.path)
             self._pause(file, None, LONGEST_PAUSE_SECONDS)
@@ -174,16 +178,46 @@ class SaveBack:
     async def _try(self, file: StagedFile, link: Link) -> None:
         file.sent, file.attempted = 0, True
         self._staging.move(file, FileState.UPLOADING)
-        uploads = link.uploads()
+        uploads, one_step, size = link.uploads(), link.adapter, file.size
         self._changed()
+        if isinstance(one_step, OneStep) and await link.ask(lambda: one_step.takes_in_one_step(size), again=False):
+            entry = await self._put(file, link, one_step)
+        else:
+            entry = await self._upload_and_publish(file, link, uploads)
+        if entry.size != file.size:
+            raise VersionChanged(f"{file.path} was replaced at once.", next_step="Look at both.")
+        self._finish(file, entry)
+
+    async def _put(self, file: StagedFile, link: Link, archive: OneStep) -> Entry:
+        """Send in one step. Its end is waited for as soon as the archive may have all of it."""
+        path, number, base = file.path, file.id, file.base
+        self._staging.offer(file, await asyncio.to_thread(_checksum, file))
+
+        def sent(size: int) -> None:
+            file.sent = size
+            if size >= file.size:
+                self._publishing.add(number)
+
+        try:
+            entry = await link.ask(
+                lambda: archive.put(path, file.data, base=base, sent=sent),
+                deadline_seconds=_time_for(file, link),
+                again=False,
+            )
+        finally:
+            self._publishing.discard(number)
+        self._staging.move(file, FileState.VERIFYING)
+        return entry
+
+    async def _upload_and_publish(self, file: StagedFile, link: Link, uploads: Uploads) -> Entry:
+        """Send under a hidden name, read it back, give it its name."""
+        path, number, base = file.path, file.id, file.base
 
         def sent(size: int) -> None:
             file.sent = size
 
-        long = link.deadline_seconds + file.size / SLOWEST_BYTES_PER_SECOND
-        path, number, base = file.path, file.id, file.base
         hidden = await link.ask(
-            lambda: uploads.upload(path, file.data, number, sent), deadline_seconds=long, again=False
+            lambda: uploads.upload(path, file.data, number, sent), deadline_seconds=_time_for(file, link), again=False
         )
         self._staging.move(file, FileState.VERIFYING)
         ours = await asyncio.to_thread(_checksum, file)
@@ -193,12 +227,11 @@ class SaveBack:
         self._staging.offer(file, ours)
         self._publishing.add(number)
         try:
-            entry = await link.ask(lambda: uploads.publish(path, number, base=base), again=False)
-            if entry.size != file.size:
-                raise VersionChanged(f"{path} was replaced at once.", next_step="Look at both.")
+            return await link.ask(
+                lambda: uploads.publish(path, number, base=base), deadline_seconds=_time_for(file, link), again=False
+            )
         finally:
             self._publishing.discard(number)
-        self._finish(file, entry)
 
     def _finish(self, file: StagedFile, entry: Entry) -> None:
         self._staging.finish(file)
@@ -215,6 +248,8 @@ class SaveBack:
 
     async def _settle_conflict(self, file: StagedFile, link: Link) -> None:
         """Theirs keeps the name and ours goes beside it, unless theirs is our own (killed after a publication)."""
+        if file.state is FileState.UPLOADING:
+            self._staging.move(file, FileState.VERIFYING)
         try:
             if await self._is_ours(file, link):
                 return
@@ -288,6 +323,10 @@ class SaveBack:
             except AlcError:
                 return
             self._staging.cleared(link.dataset.id, path, number)
+
+
+def _time_for(file: StagedFile, link: Link) -> float:
+    return link.deadline_seconds + file.size / SLOWEST_BYTES_PER_SECOND
 
 
 def _checksum(file: StagedFile) -> str:

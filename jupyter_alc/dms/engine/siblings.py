@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from jupyter_alc.core.dataset import Pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -29,9 +31,10 @@ class _Walk:
 
 
 class Siblings:
-    """The folders somebody opened small files in lately, a few of them."""
+    """The folders somebody opened small files in lately, a few of them; `in_a_row` files opened are a walk."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_a_row: int = IN_A_ROW) -> None:
+        self._in_a_row = in_a_row
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
 
     def opened(
@@ -53,7 +56,7 @@ class Siblings:
         if not follows:
             walk.batch, walk.reached = FIRST_BATCH, at
         walk.at, walk.reached = at, max(walk.reached, at)
-        if walk.row < IN_A_ROW or walk.reached - at > walk.batch // 4:
+        if walk.row < self._in_a_row or walk.reached - at > walk.batch // 2:
             return []
         return _ahead(walk, small)
 
@@ -73,6 +76,11 @@ class Siblings:
             walk.at, walk.reached = bisect_left(walk.names, at), bisect_left(walk.names, reached)
         self._walks.move_to_end(folder)
         return walk
+
+
+def siblings_for(pattern: Pattern) -> Siblings:
+    """What a dataset's pattern wants: the first small file opened is a walk already, or the third (T12)."""
+    return Siblings(1) if pattern is Pattern.SIBLINGS else Siblings()
 
 
 def _next(names: list[str], at: int, small: Callable[[str], int | None]) -> int:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jupyter_alc.dms.entry import Entry
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -51,6 +53,11 @@ class StagedFile:
     def token(self) -> str:
         """The version that readers here see; each write makes another."""
         return f'"staged-{self.id}-{self.token_salt}-{self.changes}"'
+
+    @property
+    def entry(self) -> Entry:
+        """It as a name."""
+        return Entry(self.path.rpartition("/")[2], "file", self.size, self.changed, self.token)
 
     @property
     def may_be_there(self) -> bool:

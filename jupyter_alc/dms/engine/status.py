@@ -11,6 +11,7 @@ from jupyter_alc.dms.engine.interface import DatasetStatus, Sending, Unsent
 
 if TYPE_CHECKING:
     from jupyter_alc.core.errors import AlcError
+    from jupyter_alc.dms.engine.accounts import Accounts
     from jupyter_alc.dms.engine.cache import Cache
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.staged import StagedFile
@@ -31,7 +32,9 @@ def _elsewhere(file: StagedFile) -> dict[str, str]:
     ).as_json()
 
 
-def of_dataset(link: Link, staging: Staging, cache: Cache, trouble: AlcError | None) -> DatasetStatus:
+def of_dataset(
+    link: Link, staging: Staging, cache: Cache, accounts: Accounts, trouble: AlcError | None
+) -> DatasetStatus:
     """One dataset; `trouble` is what is wrong with the volume, which concerns all that is written."""
     dataset, files = link.dataset, staging.all(link.dataset.id)
     sending = next((one for one in files if one.state in _SENDING), None)
@@ -44,6 +47,7 @@ def of_dataset(link: Link, staging: Staging, cache: Cache, trouble: AlcError | N
         size_bytes=dataset.size_bytes,
         needed_bytes=link.needed_bytes,
         moved_bytes=link.moved_bytes,
+        from_cache_bytes=accounts.from_cache_bytes(dataset.id),
         cached_bytes=cache.bytes_of(dataset.id),
         requests=link.requests,
         unsent_files=len(files),

@@ -10,6 +10,7 @@ from jupyter_alc.core.errors import AlcError, ArchiveUnreachable
 from jupyter_alc.dms.engine.planner import BLOCK, Extent, blocks_of
 
 if TYPE_CHECKING:
+    from jupyter_alc.dms.engine.accounts import Share
     from jupyter_alc.dms.engine.cache import Cache, CachedVersion
     from jupyter_alc.dms.engine.link import Link
 
@@ -26,11 +27,26 @@ class FileStreams:
         self.cache, self.quota_bytes = cache, quota_bytes
         self._going: dict[str, _Stream] = {}
 
-    def begin(self, link: Link, path: str, token: str, version: CachedVersion, wants: list[Extent]) -> _Stream:
-        """See to it that the blocks of `wants` pass, one after the other."""
+    @property
+    def under_way(self) -> int:
+        """How many streams are on their way."""
+        return len(self._going)
+
+    def begin(
+        self,
+        link: Link,
+        path: str,
+        token: str,
+        version: CachedVersion,
+        wants: list[Extent],
+        *,
+        share: Share | None = None,
+    ) -> _Stream:
+        """See to it that the blocks of `wants` pass, one after the other; what passes moves for who asked last."""
         stream = self._going.get(version.key)
         if stream is None:
             stream = self._going[version.key] = _Stream(self, link, path, token, version)
+        stream.share = share
         for number in (number for extent in wants for number in blocks_of(extent)):
             stream.want(number)
         if stream.task is None and stream.wants:
@@ -41,9 +57,18 @@ class FileStreams:
             del self._going[version.key]
         return stream
 
-    async def bring(self, link: Link, path: str, token: str, version: CachedVersion, wants: list[Extent]) -> bool:
+    async def bring(
+        self,
+        link: Link,
+        path: str,
+        token: str,
+        version: CachedVersion,
+        wants: list[Extent],
+        *,
+        share: Share | None = None,
+    ) -> bool:
         """Wait until the first of `wants` has passed, the others may follow; False where it could not be kept."""
-        stream = self.begin(link, path, token, version, wants)
+        stream = self.begin(link, path, token, version, wants, share=share)
         waits = [stream.wants[number] for number in blocks_of(wants[0]) if number in stream.wants]
         if not waits:
             return True
@@ -73,6 +98,7 @@ class _Stream:
         self._whole = link.adapter.capabilities.ranges == "none" and version.file.size <= streams.quota_bytes // 2
         self.wants: dict[int, asyncio.Future[bool]] = {}
         self.task: asyncio.Task[None] | None = None
+        self.share: Share | None = None
         self._more = asyncio.Event()
 
     def want(self, number: int) -> None:
@@ -101,6 +127,8 @@ class _Stream:
         async with aclosing(self._link.pieces(self._path, at, self._token)) as pieces:
             async for piece in pieces:
                 gathered += piece
+                if self.share is not None:
+                    self.share.move(len(piece))
                 ends = at + len(gathered) >= size
                 whole = len(gathered) if ends else len(gathered) // BLOCK * BLOCK
                 here = Extent(at, at + whole)
@@ -119,10 +147,9 @@ class _Stream:
         if not kept and self._cache.reserve(room := version.needs(extent)):
             version.busy.update(numbers)
             try:
-                kept = await self._cache.store(version, extent, got)
+                kept = await self._cache.store(version, extent, got, room)
             finally:
                 version.busy.difference_update(numbers)
-                self._cache.release(room)
         for number in numbers:
             waiting = self.wants.pop(number, None)
             if waiting is not None:

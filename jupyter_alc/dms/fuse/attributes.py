@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jupyter_alc.core.dataset import MountedDataset
+    from jupyter_alc.dms.entry import Entry
     from jupyter_alc.dms.fuse.nodes import Node
 
 PUBLISHED_SECONDS: Final = 60.0
 LIVE_SECONDS: Final = 1.0
 ABSENT_SECONDS: Final = 5.0
 _BLOCK: Final = 512
+_READ_BYTES: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +43,25 @@ class Attributes:
         """How long attributes and names of a dataset may be believed without asking."""
         return PUBLISHED_SECONDS if dataset == "" or dataset in self._published else LIVE_SECONDS
 
+    def is_live(self, dataset: str) -> bool:
+        """Whether files of a dataset may change while they are looked at."""
+        return dataset not in self._published
+
     def of(self, node: Node) -> pyfuse3.EntryAttributes:
         """The attributes of a node; those of one that left its path are not to be kept."""
-        entry, told = node.entry, pyfuse3.EntryAttributes()
-        seconds = 0.0 if node.gone else self.seconds(node.dataset)
-        told.st_ino = node.ino
-        told.st_mode = _mode(node)
-        told.st_nlink = 2 if entry.is_folder else int(not node.gone)
-        told.st_uid, told.st_gid = self._owner.uid, self._owner.gid
-        told.st_size = 0 if entry.is_folder else entry.size
-        told.st_blksize = 128 * 1024
-        told.st_blocks = -(-told.st_size // _BLOCK)
-        told.st_mtime_ns = told.st_ctime_ns = told.st_atime_ns = int(self._time(node) * 1e9)
-        told.entry_timeout = told.attr_timeout = seconds
+        told = self.row(node.dataset).of(node.ino, node.entry)
+        if node.gone:
+            told.entry_timeout = told.attr_timeout = 0.0
+            if not node.entry.is_folder:
+                told.st_nlink = 0
         return told
 
-    def _time(self, node: Node) -> float:
-        """When it last changed; the top and the datasets' own folders have no time in any archive."""
-        return self._since if node.entry.is_folder and not node.entry.mtime else node.entry.mtime
+    def row(self, dataset: str) -> Row:
+        """What a listing tells of each of its names, one after the other."""
+        told = pyfuse3.EntryAttributes()
+        told.st_uid, told.st_gid = self._owner.uid, self._owner.gid
+        told.entry_timeout = told.attr_timeout = self.seconds(dataset)
+        return Row(told, self._since)
 
     def absent(self, dataset: str, *, checked: bool = True) -> pyfuse3.EntryAttributes:
         """The answer "no such name" in the form that the kernel keeps, unless it could not be checked just now.
@@ -71,8 +74,40 @@ class Attributes:
         return told
 
 
-def _mode(node: Node) -> int:
-    writable = node.entry.writable and node.path != ""
-    if node.entry.is_folder:
-        return stat.S_IFDIR | (0o700 if writable else 0o500)
-    return stat.S_IFREG | (0o600 if writable else 0o400)
+class Row:
+    """One attributes object for all names of a listing. What is as it was with the name before is not set again.
+
+    Setting all of it for each name took most of the time of a listing.
+    """
+
+    def __init__(self, blank: pyfuse3.EntryAttributes, since: float) -> None:
+        self._told, self._since = blank, since
+        self._kind, self._writable = "", False
+        self._size, self._mtime = 0, 0.0
+
+    def of(self, ino: int, entry: Entry) -> pyfuse3.EntryAttributes:
+        """Those of `entry`, until the next are asked for."""
+        told = self._told
+        told.st_ino = ino
+        if entry.kind != self._kind or entry.writable is not self._writable:
+            self._become(entry)
+        size, mtime = entry.size, entry.mtime
+        if self._kind == "directory":  # the top and the datasets' own folders have no time in any archive
+            size, mtime = 0, mtime or self._since
+        if size != self._size:
+            self._size = told.st_size = size
+            told.st_blocks = (size + _BLOCK - 1) // _BLOCK
+        if mtime != self._mtime:
+            self._mtime = mtime
+            told.st_mtime_ns = told.st_ctime_ns = told.st_atime_ns = int(mtime * 1e9)
+        return told
+
+    def _become(self, entry: Entry) -> None:
+        """Another kind of file than the one before, or with other rights."""
+        self._kind, self._writable = entry.kind, entry.writable
+        told, rights = self._told, 0o600 if entry.writable else 0o400
+        told.st_mode = stat.S_IFDIR | rights | 0o100 if entry.is_folder else stat.S_IFREG | rights
+        if entry.kind == "link":
+            told.st_mode = stat.S_IFLNK | 0o777
+        told.st_nlink = 2 if entry.is_folder else 1
+        told.st_blksize = _READ_BYTES

@@ -32,6 +32,15 @@ class Bridge:
         self._loop = loop
         self._most = most_waiting
         self.waiting = 0
+        self._ending = False
+        self._lookers: set[trio.Event] = set()
+        self._begun: set[asyncio.Task[object]] = set()
+
+    def end(self) -> None:
+        """The mount ends: who only looks is answered at once from now on; what changes something is still done."""
+        self._ending = True
+        for one in self._lookers:
+            one.set()
 
     async def ask(self, work: Coroutine[Any, Any, T], *, seconds: float = READ_SECONDS) -> T:
         """Run something that only looks. Past the deadline it is given up: `TooLate`."""
@@ -41,23 +50,48 @@ class Bridge:
         """Run something that changes. It is never torn: past the deadline it goes on and the caller hears `TooLate`."""
         return await self._run(work, seconds, give_up=False)
 
+    def begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run something that changes and that nobody waits for; what it fails with is in the log."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin, work)
+        except RuntimeError:  # the engine's loop has ended, and with it what was to be done
+            work.close()
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task = self._loop.create_task(work)
+        self._begun.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._begun.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("What was begun for the mount failed.", exc_info=error)
+
     async def _run(self, work: Coroutine[Any, Any, T], seconds: float, *, give_up: bool) -> T:
         if self.waiting >= self._most:
             work.close()
             raise ArchiveUnreachable(
                 f"{self._most} requests already wait for the archive.", next_step="Try again when it answers."
             )
+        if self._ending and give_up:
+            work.close()
+            raise _is_ending()
         future = self._start(work)
+        done = _event_of(future)
         self.waiting += 1
+        if give_up:
+            self._lookers.add(done)
         try:
-            done = _event_of(future)
             with trio.move_on_after(seconds):
                 await done.wait()
+            if not future.done() and self._ending and give_up:
+                raise _is_ending()
             if not future.done():
                 raise TooLate(f"No answer within {seconds:.0f} s.", next_step="Try again when the archive answers.")
             return future.result()
         finally:
             self.waiting -= 1
+            self._lookers.discard(done)
             if give_up:
                 future.cancel()  # past the deadline, or because the mount ends
 
@@ -66,7 +100,11 @@ class Bridge:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as closed:  # the engine's loop has ended
             work.close()
-            raise ArchiveUnreachable("The data service is ending.", next_step="Start it again.") from closed
+            raise _is_ending() from closed
+
+
+def _is_ending() -> ArchiveUnreachable:
+    return ArchiveUnreachable("The data service is ending.", next_step="Start it again.")
 
 
 def _event_of(future: Future[Any]) -> trio.Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -12,7 +13,7 @@ import pyfuse3
 import trio
 
 from jupyter_alc.core.clock import SystemClock
-from jupyter_alc.core.errors import Conflict
+from jupyter_alc.core.errors import AlcError, Conflict
 from jupyter_alc.dms.fuse.attributes import Attributes, Owner
 from jupyter_alc.dms.fuse.bridge import WORKERS, Bridge
 from jupyter_alc.dms.fuse.control import tune
@@ -24,16 +25,17 @@ from jupyter_alc.dms.fuse.unmounting import unmount, unmount_stale
 from jupyter_alc.dms.fuse.wait import PollingWait, install
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from jupyter_alc.core.dataset import MountedDataset
     from jupyter_alc.dms.engine.interface import Engine
+    from jupyter_alc.dms.entry import Entry
 
 log = logging.getLogger(__name__)
 
 SOURCE: Final = "dms"
+_KNOWN_SECONDS: Final = 5.0
 
 
 class Mount:
@@ -82,22 +84,32 @@ class Mount:
     ) -> None:
         stop, token = trio.Event(), trio.lowlevel.current_trio_token()
         on_stop(lambda: _soon(token, stop))
-        self._operations.bind(engine, Bridge(loop))
+        bridge = Bridge(loop)
+        self._operations.bind(engine, bridge)
         loop.call_soon_threadsafe(engine.on_change, self._forgetting.told)
-        self._forgetting.start()
+        self._forgetting.start(_known_to(engine, loop))
+        self._operations.pushing.start()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._end_when, stop)
+                nursery.start_soon(self._end_when, stop, bridge)
                 await pyfuse3.main(max_tasks=WORKERS)
                 nursery.cancel_scope.cancel()
         finally:
-            self._forgetting.stop()
+            self._end_tellers()
 
-    async def _end_when(self, stop: trio.Event) -> None:
+    async def _end_when(self, stop: trio.Event, bridge: Bridge) -> None:
         await stop.wait()
+        # The kernel lets the teller wait for requests in the same folder: these are answered, and it goes, before us.
+        # A thread that waits there for ever would keep the process, and the device, for ever as well.
+        bridge.end()
+        await trio.to_thread.run_sync(self._end_tellers)
         if self._wait is not None:
             self._wait.closing = True  # without it a parked worker would wait for ever
         pyfuse3.terminate()
+
+    def _end_tellers(self) -> None:
+        self._operations.pushing.stop()
+        self._forgetting.stop()
 
     def detach(self) -> None:
         """Let go of the device and unmount if this process may; else the mount stays for root to take away."""
@@ -106,6 +118,19 @@ class Mount:
         row = mount_at(self.where)
         if row is not None and (os.geteuid() == 0 or f"user_id={os.getuid()}" in row.options.split(",")):
             unmount(self.where)
+
+
+def _known_to(engine: Engine, loop: asyncio.AbstractEventLoop) -> Callable[[str], Entry | None]:
+    """What the engine knows of a path, for threads that may wait; no archive is asked."""
+
+    def known(path: str) -> Entry | None:
+        try:
+            asked = asyncio.run_coroutine_threadsafe(engine.last_seen(path), loop)
+            return asked.result(_KNOWN_SECONDS)[1]
+        except (AlcError, RuntimeError, TimeoutError):  # not a dataset, or the engine is ending
+            return None
+
+    return known
 
 
 def _soon(token: trio.lowlevel.TrioToken, stop: trio.Event) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pyfuse3
 
 from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, FileNotThere
-from jupyter_alc.core.states import FileState
-from jupyter_alc.dms.fuse.shared import Shared, answers
+from jupyter_alc.dms.fuse.folders import OpenFolder
+from jupyter_alc.dms.fuse.growing import Growing
+from jupyter_alc.dms.fuse.links import as_link
+from jupyter_alc.dms.fuse.shared import answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +24,18 @@ if TYPE_CHECKING:
 STATE: Final = b"user.dms.state"
 VERSION: Final = b"user.dms.version"
 PLACE: Final = b"user.dms.path"
+CHECKSUM: Final = b"user.dms.checksum"
+ADDRESS: Final = b"user.dms.address"
+ATTRIBUTES: Final = frozenset({STATE, VERSION, PLACE, CHECKSUM, ADDRESS})
 
 
-class Names(Shared):
+class Names(Growing):
     """Answers that need no open file."""
 
     @answers
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> Any:
         """Find a name in a folder; "not there" is an answer the kernel keeps, not an error."""
-        path = self._path_in(parent_inode, name)
+        path = await self._path_in(parent_inode, name)
         try:
             node = await self._look(path)
         except FileNotThere:
@@ -50,12 +55,12 @@ class Names(Shared):
 
         The kernel looks a name up before it makes it, and gives up at an error.
         """
-        folder, _, name = path.rpartition("/")
         try:
-            inside = await self._bridge.ask(self._engine.info(folder))
-            return inside.writable and name not in {one.name for one in await self._bridge.ask(self._engine.ls(folder))}
+            inside = await self._bridge.ask(self._engine.info(path.rpartition("/")[0]))
+            known, entry = await self._bridge.ask(self._engine.last_seen(path))
         except AlcError:
             return False
+        return inside.writable and known and entry is None
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """The kernel no longer refers to these."""
@@ -65,11 +70,11 @@ class Names(Shared):
     @answers
     async def getattr(self, inode: int, ctx: Any) -> Any:
         """Attributes of the version this inode stands for; ESTALE sends the kernel to look the name up again."""
-        return self._attributes.of(await self._current(self._node(inode)))
+        return self._attributes.of(await self._current(await self._node(inode)))
 
     async def _current(self, node: Node) -> Node:
         if node.gone:
-            return self._held(node)
+            return await self._follower(self._held(node))
         try:
             now = await self._look(node.path)
         except FileNotThere:
@@ -82,6 +87,15 @@ class Names(Shared):
         self.nodes.tidy(now)
         return self._held(node)
 
+    async def _follower(self, node: Node) -> Node:
+        """An open file whose path leads to another version by now, which may be what it has grown to."""
+        if self._attributes.is_live(node.dataset) and node.seen is not None and not node.seen.too_much:
+            try:
+                await self.follow(node, await self._bridge.ask(self._engine.info(node.path)))
+            except AlcError:
+                return node
+        return node
+
     def _held(self, node: Node) -> Node:
         if node.handles == 0:
             raise pyfuse3.FUSEError(errno.ESTALE)
@@ -90,7 +104,7 @@ class Names(Shared):
     @answers
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> Any:
         """Size is cut or extended. Modes are the archive's and stay; another owner is refused."""
-        node = self._node(inode)
+        node = await self._node(inode)
         if fields.update_uid or fields.update_gid:
             own = self._attributes.of(node)
             if (fields.update_uid and attr.st_uid != own.st_uid) or (fields.update_gid and attr.st_gid != own.st_gid):
@@ -107,6 +121,7 @@ class Names(Shared):
         if opened is None and node.gone:
             raise pyfuse3.FUSEError(errno.ESTALE)
         node.wrote = True
+        await self.pushing.leave(node)
         await self._bridge.change(self._engine.truncate(node.path if opened is None else opened.handle, size))
         if opened is not None:
             opened.dirty = True
@@ -114,31 +129,43 @@ class Names(Shared):
 
     @answers
     async def opendir(self, inode: int, ctx: Any) -> int:
-        """Open a folder; its listing is taken at the first read and after each rewind."""
+        """Open a folder; its listing is begun at the first read and after each rewind."""
         handle = self._next_handle()
-        self._listings[handle] = (self._node(inode), [])
+        self._folders[handle] = OpenFolder(await self._node(inode))
         return handle
 
     @answers
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        """Names with attributes, so that `ls -l` needs no further question."""
-        folder, entries = self._listings[fh]
-        if start_id == 0:
+        """Names with attributes, so that `ls -l` needs no further question; those that have come, while more come."""
+        opened = self._folders[fh]
+        folder = opened.node
+        if start_id == 0 or not opened.begun or opened.before(start_id):
             if folder.gone:
                 return
-            entries = await self._bridge.ask(self._engine.ls(folder.path))
-            self._listings[fh] = (folder, entries)
-        for number, entry in enumerate(entries[start_id:], start_id + 1):
-            path = f"{folder.path}/{entry.name}" if folder.path else entry.name
-            node = self.nodes.see(path, entry, settled=False)
-            if not pyfuse3.readdir_reply(token, os.fsencode(entry.name), self._attributes.of(node), number):
-                self.nodes.tidy(node)
+            opened.rewind(await self._bridge.ask(self._engine.pages(folder.path)))
+        entries = await opened.at(start_id, self._bridge)
+        if folder.entry.view:
+            entries = [as_link(folder.path, one) for one in entries]
+        within, any_here = f"{folder.path}/" if folder.path else "", self.nodes.any_in(folder.path)
+        row, told = self._attributes.row(folder.dataset), None
+        for position, entry in enumerate(entries, start_id + 1):
+            if any_here or not entry.number:
+                known = self.nodes.at(within + entry.name)
+                if known is not None and self.may_have_grown(known, entry):
+                    await self.follow(known, entry)
+                told = self.nodes.told(within + entry.name, entry)
+            ino = entry.number if told is None else told.ino
+            if not pyfuse3.readdir_reply(token, entry.name.encode(), row.of(ino, entry), position):
+                if told is not None:
+                    self.nodes.tidy(told)
                 return
-            node.lookups += 1
+            if told is not None:
+                told.lookups += 1
+                told = None
 
     async def releasedir(self, fh: int) -> None:
         """A folder is closed."""
-        self._listings.pop(fh, None)
+        self._folders.pop(fh, None)
 
     async def fsyncdir(self, fh: int, datasync: bool) -> None:
         """Names are durable when the call that made them returned."""
@@ -146,7 +173,7 @@ class Names(Shared):
     @answers
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> Any:
         """Make a folder in the archive."""
-        path = self._path_to_change(parent_inode, name)
+        path = await self._path_to_change(parent_inode, name)
         await self._bridge.change(self._engine.mkdir(path))
         node = await self._look(path)
         node.lookups += 1
@@ -155,14 +182,14 @@ class Names(Shared):
     @answers
     async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
         """Remove an empty folder."""
-        path = self._path_to_change(parent_inode, name)
+        path = await self._path_to_change(parent_inode, name)
         await self._bridge.change(self._engine.rmdir(path))
         self._part(path)
 
     @answers
     async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:
         """Remove a file; whoever has it open keeps it."""
-        path = self._path_to_change(parent_inode, name)
+        path = await self._path_to_change(parent_inode, name)
         await self._bridge.change(self._engine.unlink(path))
         self._part(path)
 
@@ -176,14 +203,16 @@ class Names(Shared):
         self, parent_inode_old: int, name_old: bytes, parent_inode_new: int, name_new: bytes, flags: int, ctx: Any
     ) -> None:
         """Rename inside one dataset; to another one the caller copies (EXDEV)."""
-        old = self._path_to_change(parent_inode_old, name_old)
-        new = self._path_to_change(parent_inode_new, name_new)
+        old = await self._path_to_change(parent_inode_old, name_old)
+        new = await self._path_to_change(parent_inode_new, name_new)
         if flags & pyfuse3.RENAME_EXCHANGE:
             raise pyfuse3.FUSEError(errno.EINVAL)
         if old.partition("/")[0] != new.partition("/")[0]:
             raise pyfuse3.FUSEError(errno.EXDEV)
         if flags & pyfuse3.RENAME_NOREPLACE and await self._exists(new):
             raise pyfuse3.FUSEError(errno.EEXIST)
+        for known in filter(None, (self.nodes.at(old), self.nodes.at(new))):
+            await self.pushing.leave(known)
         await self._bridge.change(self._engine.rename(old, new))
         self.nodes.move(old, new)
         moved = self.nodes.at(new)
@@ -209,29 +238,39 @@ class Names(Shared):
 
     @answers
     async def readlink(self, inode: int, ctx: Any) -> bytes:
-        """Nothing here is a link."""
-        raise pyfuse3.FUSEError(errno.EINVAL)
+        """Where a link of a view leads (N18)."""
+        entry = (await self._node(inode)).entry
+        if entry.kind != "link":
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        return os.fsencode(entry.target)
 
     @answers
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> bytes:
-        """`user.dms.state`, `user.dms.version`, `user.dms.path`."""
-        if name not in {STATE, VERSION, PLACE}:
+        """Those of `ATTRIBUTES`; a file whose archive tells no checksum has none."""
+        if not name.startswith(b"user."):  # of what is not supported, `ls -l` asks once a run, of what is, each file
+            raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        if name not in ATTRIBUTES:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
-        node = self._node(inode)
-        if name == PLACE:
-            return os.fsencode(node.path)
-        if name == VERSION:
-            return node.entry.token.encode()
-        return str(await self._bridge.ask(self._state_of(node.path))).encode()
+        node = await self._node(inode)
+        value = await self._attribute(node, name) if not node.entry.is_folder or name in {PLACE, ADDRESS} else ""
+        if not value:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        return os.fsencode(value)
 
-    async def _state_of(self, path: str) -> FileState:
-        """On the engine's loop: how far a file is on its way to the archive."""
-        return next((unsent.state for unsent in self._engine.unsent() if unsent.path == path), FileState.CLEAN)
+    async def _attribute(self, node: Node, name: bytes) -> str:
+        if name == PLACE:
+            return node.path
+        if name == VERSION:
+            return node.entry.token
+        if name == ADDRESS:
+            return self._engine.address(node.path)
+        asked = self._engine.state(node.path) if name == STATE else self._engine.checksum(node.path)
+        return await self._bridge.ask(asked)
 
     @answers
     async def listxattr(self, inode: int, ctx: Any) -> Sequence[bytes]:
-        """The attributes that `getxattr` knows, for files."""
-        return () if self._node(inode).entry.is_folder else (STATE, VERSION, PLACE)
+        """The attributes that `getxattr` knows, for files; a checksum would have to be asked for, and is not named."""
+        return () if (await self._node(inode)).entry.is_folder else (STATE, VERSION, PLACE, ADDRESS)
 
     @answers
     async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: Any) -> None:
@@ -248,7 +287,7 @@ class Names(Shared):
         """Plain files only."""
         if not stat.S_ISREG(mode):
             raise pyfuse3.FUSEError(errno.EPERM)
-        path = self._path_to_change(parent_inode, name)
+        path = await self._path_to_change(parent_inode, name)
         handle = await self._bridge.change(self._engine.open(path, write=True, create=True, exclusive=True))
         await self._bridge.change(self._engine.close(handle))
         node = await self._look(path)

@@ -6,12 +6,18 @@ import logging
 import os
 import queue
 import threading
+from typing import TYPE_CHECKING, Final
 
 import pyfuse3
 
-from jupyter_alc.dms.fuse.nodes import ROOT, Nodes
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_alc.dms.entry import Entry
+    from jupyter_alc.dms.fuse.nodes import Nodes
 
 log = logging.getLogger(__name__)
+_LAST_SECONDS: Final = 5.0
 
 
 class Forgetting:
@@ -19,18 +25,22 @@ class Forgetting:
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
+        self._known: Callable[[str], Entry | None] = lambda _: None
+        self._ending = False
         self._paths: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mount-forgets", daemon=True)
 
-    def start(self) -> None:
-        """Begin to pass on what `told` says."""
+    def start(self, known: Callable[[str], Entry | None]) -> None:
+        """Begin to pass on what `told` says; `known` tells from this thread what the engine knows of a path."""
+        self._known = known
         self._thread.start()
 
     def stop(self) -> None:
-        """Pass on no more."""
+        """Pass on no more, not even what waits to be."""
+        self._ending = True
         self._paths.put(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=2)
+            self._thread.join(timeout=_LAST_SECONDS)
 
     def told(self, what: str, path: str) -> None:
         """The engine says that `path` is "stale" or "gone"."""
@@ -38,7 +48,7 @@ class Forgetting:
             self._paths.put((what, path))
 
     def _run(self) -> None:
-        while (told := self._paths.get()) is not None:
+        while (told := self._paths.get()) is not None and not self._ending:
             try:
                 self._forget(told[1])
             except OSError as error:  # most often: the kernel did not know it anyway
@@ -46,10 +56,23 @@ class Forgetting:
 
     def _forget(self, path: str) -> None:
         node = self._nodes.at(path)
-        if node is not None and (node.entry.is_folder or node.wrote):
-            pyfuse3.invalidate_inode(node.ino, attr_only=True)
+        if node is not None:
+            node.changed = True
+        entry = node.entry if node is not None else self._known(path)
+        if entry is not None and (entry.is_folder or (node is not None and node.wrote)):
+            ino = node.ino if node is not None else entry.number
+            if ino:
+                pyfuse3.invalidate_inode(ino, attr_only=True)
             return
         parent, _, name = path.rpartition("/")
-        folder = self._nodes.at(parent)
-        if folder is not None and (parent or folder.ino == ROOT):
-            pyfuse3.invalidate_entry(folder.ino, os.fsencode(name))
+        folder = self._number(parent)
+        if folder:
+            pyfuse3.invalidate_entry(folder, os.fsencode(name))
+
+    def _number(self, path: str) -> int:
+        """The inode of a folder; 0 for one that the kernel cannot know."""
+        node = self._nodes.at(path)
+        if node is not None:
+            return node.ino
+        entry = self._known(path)
+        return entry.number if entry is not None else 0

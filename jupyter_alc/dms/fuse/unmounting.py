@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TOOL: Final = "fusermount3"
 _SECONDS: Final = 10.0
+_MNT_FORCE: Final = 1
 _MNT_DETACH: Final = 2
 _UMOUNT_NOFOLLOW: Final = 8
 
@@ -44,10 +45,10 @@ def unmount_stale(where: Path) -> bool:
 
 
 def unmount(where: Path) -> bool:
-    """Unmount lazily, as root or through fusermount3; say whether it worked."""
+    """Unmount lazily, as root or through fusermount3; say whether it worked. Root lets go whoever waits there still."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.umount2(os.fsencode(where), _MNT_DETACH | _UMOUNT_NOFOLLOW) == 0)
+        return bool(libc.umount2(os.fsencode(where), _MNT_FORCE | _MNT_DETACH | _UMOUNT_NOFOLLOW) == 0)
     tool = shutil.which(_TOOL)
     if tool is None:
         return False

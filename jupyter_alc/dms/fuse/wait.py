@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import select
 from pathlib import Path
 from typing import Final
 
 import pyfuse3
 import trio
+
+from jupyter_alc.core.switches import POLLING_WAIT, is_on
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,9 @@ class PollingWait:
 
     def __init__(self, device: int) -> None:
         self._device = device
-        self._poll = select.poll()
-        self._poll.register(device, select.POLLIN)
+        poll = select.poll()
+        poll.register(device, select.POLLIN)
+        self._ready = poll.poll
         self._lock = trio.Lock()
         self._calls = 0
         self.closing = False
@@ -53,7 +55,7 @@ class PollingWait:
             await trio.lowlevel.checkpoint()
         if self.closing:
             return False
-        if self._poll.poll(0):
+        if self._ready(0):
             return True  # no await between this answer and the receive: the device blocks
         return await self._park()
 
@@ -61,7 +63,7 @@ class PollingWait:
         try:
             async with self._lock:
                 while not self.closing:
-                    if self._poll.poll(0):
+                    if self._ready(0):
                         return True
                     await trio.lowlevel.wait_readable(self._device)
         except trio.ClosedResourceError:
@@ -79,16 +81,12 @@ def install(*, wanted: bool = True) -> PollingWait | None:
         log.info("The mount waits as pyfuse3 ships it: %s.", reason)
         return None
     waiting = PollingWait(device)
-
-    async def _wait_fuse_readable() -> bool:
-        return await waiting.wait()
-
-    setattr(pyfuse3, _NAME, _wait_fuse_readable)
+    setattr(pyfuse3, _NAME, waiting.wait)
     return waiting
 
 
 def _why_not(wanted: bool) -> str | None:
-    if not wanted or os.environ.get("ALC_DMS_POLLING_WAIT") == "off":
+    if not wanted or not is_on(POLLING_WAIT):
         return "it was switched off"
     if pyfuse3.__version__ not in TESTED:
         return f"pyfuse3 {pyfuse3.__version__} was not tested with the other one"

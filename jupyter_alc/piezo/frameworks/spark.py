@@ -201,7 +201,7 @@ def _session(connect_url: str, session_id: str) -> Any:
     session.client.set_retry_policies(
         [DefaultPolicy(max_retries=8, initial_backoff=100, backoff_multiplier=2, max_backoff=4000)]
     )
-    session.dataSource.register(DmsSource)
+    DmsSource.register(session)
     return session
 
 

@@ -74,12 +74,12 @@ def set_mount_point(point: Path, *, writable: bool) -> None:
 def unmount(point: Path) -> None:
     """Take whatever is mounted at `point` away, also when its server is dead or somebody still looks into it."""
     libc = ctypes.CDLL(None, use_errno=True)
-    detach, no_follow = 2, 8
+    force, detach, no_follow = 1, 2, 8
     for _ in range(_MOST_MOUNTS):
         if not is_mount(point):
             return
         if os.geteuid() == 0:
-            libc.umount2(os.fsencode(point), detach | no_follow)
+            libc.umount2(os.fsencode(point), force | detach | no_follow)
         else:
             subprocess.run(["fusermount3", "-u", "-z", str(point)], capture_output=True, timeout=10, check=False)
 

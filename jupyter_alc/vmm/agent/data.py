@@ -11,16 +11,19 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
 from jupyter_alc.core.errors import AlcError, Missing, TooLate, Unavailable, from_json
+from jupyter_alc.core.switches import turned
 from jupyter_alc.vmm.agent import proof
 from jupyter_alc.vmm.agent.account import set_mount_point, unmount
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jupyter_alc.vmm.agent.machine import Machine
     from jupyter_alc.vmm.agent.orders import Claim
 
@@ -85,6 +88,7 @@ class Data:
     async def _start(self) -> None:
         unmount(self.claim.mount)
         set_mount_point(self.claim.mount, writable=True)
+        self.machine.show_processes_to(self.claim.person.dms_gid)
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", DAEMON),
             stdin=subprocess.PIPE,
@@ -108,7 +112,7 @@ class Data:
         kept = {
             name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH", "ALC_MACHINE_KEY") if name in os.environ
         }
-        return {**kept, "HOME": str(self.claim.dms_volume)}
+        return {**kept, **turned(), "HOME": str(self.claim.dms_volume)}
 
     def _order(self) -> dict[str, Any]:
         who, isolated = self.claim.person, self.machine.isolated
@@ -198,6 +202,29 @@ class Data:
             cure = "Start again, or choose without this dataset."
             raise Unavailable(f"{name} could not be read: {reason}.", next_step=cure)
         return list(answer["proved"])
+
+    async def renew(self, datasets: Mapping[str, Mapping[str, str]]) -> None:
+        """Hand new session keys to the daemon, and to one that is started again. Raises `Unavailable`."""
+        renewed = [
+            {**one, "credentials": dict(datasets[str(one["id"])])} if str(one["id"]) in datasets else one
+            for one in self.claim.datasets
+        ]
+        self.claim = replace(self.claim, datasets=tuple(renewed))
+        if not self.running:
+            return
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    connector=aiohttp.UnixConnector(str(self.machine.dms_socket)),
+                    timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECONDS),
+                ) as session,
+                session.post("http://dms/v1/credentials", json={"datasets": datasets}) as answer,
+            ):
+                if answer.status == 200:
+                    return
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            LOG.warning("the data service took no new credentials: %s", error)
+        raise Unavailable("The data service took no new credentials.", next_step="They are sent again.")
 
     async def flush(self, deadline_seconds: float) -> list[dict[str, Any]]:
         """Send what is unsent as far as it goes in time; returns what is left (without a daemon, nothing)."""

@@ -81,6 +81,7 @@ class Agent:
     unsent: list[dict[str, Any]] | None = None
     _work: asyncio.Task[None] | None = None
     _ready_told: bool = False
+    _renewed: int = 0
 
     async def follow(self) -> None:
         """Take orders for ever. A newer order interrupts what an older one still does."""
@@ -196,9 +197,12 @@ class Agent:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             told: dict[str, Any] = {}
             if self.claim and self._ready_told:
-                told = {"allocation": self.claim.allocation, "fence": self.claim.fence}
+                told = {"allocation": self.claim.allocation, "fence": self.claim.fence, "renewed": self._renewed}
             try:
-                await self.link.heartbeat(**told)
+                renewal = await self.link.heartbeat(**told)
+                if renewal is not None and self.data is not None:
+                    await self.data.renew(renewal["datasets"])
+                    self._renewed = int(renewal["number"])
             except AlcError as error:
                 LOG.info("no heartbeat: %s", error)
 

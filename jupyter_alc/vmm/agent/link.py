@@ -37,9 +37,14 @@ class Link:
         """Tell VMM; tries until it is told. Raises what VMM refuses (`Conflict`: not our allocation any more)."""
         await self._until_told("POST", "report", {"event": event, **told})
 
-    async def heartbeat(self, **told: Any) -> None:
-        """Tell VMM that we live; tries once. Raises AlcError."""
-        await self._call("POST", "report", {"event": "heartbeat", **told})
+    async def heartbeat(self, **told: Any) -> dict[str, Any] | None:
+        """Tell VMM that we live, once; returns session keys, `{"number", "datasets"}`, if there are new ones.
+
+        Raises AlcError.
+        """
+        answer = await self._call("POST", "report", {"event": "heartbeat", **told})
+        renewal: dict[str, Any] | None = answer.get("renewal")
+        return renewal
 
     async def order_after(self, number: int) -> tuple[int, dict[str, Any] | None]:
         """Wait for an order above `number`; returns the newest number and the order, if there is one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from jupyter_alc.core.errors import AlcError, Conflict, Missing, Unavailable
+from jupyter_alc.core.switches import turned
 from jupyter_alc.vmm.clouds import limits, network, volumes
 from jupyter_alc.vmm.clouds.asked import PEOPLE, Attach
 from jupyter_alc.vmm.clouds.etc import filtered_etc
@@ -32,7 +33,7 @@ _PATH: Final = f"{ENV_AT}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 def base_environment(code: bool) -> dict[str, str]:
     """Return the environment every program in a sandbox starts with; `code` adds the developers' checkout."""
-    plain = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
+    plain = {**turned(), "PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
     return {**plain, "PYTHONPATH": CODE_AT} if code else plain
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from jupyter_alc.core.errors import Unavailable
+from jupyter_alc.core.switches import turned
 from jupyter_alc.vmm.clouds import volumes
 from jupyter_alc.vmm.clouds.processes import ProcessId, with_environment
 
@@ -64,7 +65,7 @@ class Plain:
         told = private / "user-data.json"
         with os.fdopen(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump({**user_data, "machine": record.for_agent()}, file)
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | turned()
         home = self.environments / record.environment
         environment |= {MARK: record.key, "PATH": f"{home / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
         environment |= {"PYTHONPATH": str(self.code)} if self.code else {}

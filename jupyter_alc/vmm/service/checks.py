@@ -191,6 +191,13 @@ def bounded_object(most_bytes: int) -> Check:
     return check
 
 
+def credentials_by_dataset(told: object, field: str) -> dict[str, dict[str, str]]:
+    """Words by dataset; they are in no message."""
+    if not isinstance(told, dict) or len(told) > 200:
+        raise _wrong(field, "an object of at most 200 datasets")
+    return {text(63, 1)(key, field): texts_by_name(20)(words, field) for key, words in told.items()}
+
+
 def dataset(told: object, field: str) -> dict[str, Any]:
     """A mounted dataset, as `MountedDataset.as_json` tells it; its credentials are in no message."""
     record(
@@ -202,6 +209,8 @@ def dataset(told: object, field: str) -> dict[str, Any]:
             "size_bytes": lambda value, name: None if value is None else whole(0, 1 << 62)(value, name),
             "published": flag,
             "credentials": texts_by_name(20),
+            "transfer": bounded_object(4096),
+            "views": bounded_object(64 * 1024),
         },
     )
     assert isinstance(told, dict)

@@ -44,6 +44,36 @@ class Bells:
             del self._waiting[key]
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Session keys on their way to a machine, of one allocation; `number` grows with each."""
+
+    number: int
+    allocation: str
+    datasets: Mapping[str, Mapping[str, str]] = field(repr=False)
+
+
+@dataclass(slots=True)
+class Renewals:
+    """The newest session keys for each machine: in memory only, until its heartbeat says that it has them."""
+
+    _newest: dict[str, Renewal] = field(default_factory=dict)
+    _count: int = 0
+
+    def put(self, key: str, allocation: str, datasets: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep them for the machine `key`."""
+        self._count += 1
+        self._newest[key] = Renewal(self._count, allocation, datasets)
+
+    def after(self, key: str, allocation: str | None, taken: int) -> Renewal | None:
+        """What this machine has not taken yet; forgets what it has."""
+        found = self._newest.get(key)
+        if found is not None and (found.number == taken or found.allocation != allocation):
+            del self._newest[key]
+            return None
+        return found
+
+
 @dataclass(slots=True)
 class Desk:
     """One VMM at work."""
@@ -55,6 +85,7 @@ class Desk:
     users: HubUsers
     machine_url: str
     bells: Bells
+    renewals: Renewals = field(default_factory=Renewals)
 
     async def ask(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call the store in a thread."""

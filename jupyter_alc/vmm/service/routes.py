@@ -84,6 +84,18 @@ class AllocationById(HubHandler):
         self.tell(await self.desk.release(ident, "the Hub asked for it"), 202)
 
 
+class Credentials(HubHandler):
+    """New session keys for a claim's datasets, on their way to its machine."""
+
+    async def put(self, ident: str) -> None:
+        """Keep them in memory until the machine has them."""
+        asked = checks.record(self.body(), "", {"datasets": checks.credentials_by_dataset})
+        allocation = await self.desk.ask(self.desk.store.allocation, ident)
+        if allocation.machine is not None:
+            self.desk.renewals.put(allocation.machine, allocation.id, asked["datasets"])
+        self.tell({}, 202)
+
+
 class MachineTypes(HubHandler):
     """The offers to one person, for the form."""
 
@@ -150,12 +162,17 @@ class Reports(AgentHandler):
 
     async def post(self) -> None:
         """Take it."""
-        report = report_of(self.body())
+        told = self.body()
+        taken = checks.whole(0, 1 << 62)(told.pop("renewed", 0), "renewed")
+        report = report_of(told)
         await self.desk.ask(self.desk.store.report, self.machine.key, report)
         if report.event != "heartbeat" or not report.server_alive:
             self.desk.keeper.wake(look=report.event in {"ready", "drained", "failed"})
             self.desk.bells.ring(self.machine.key)
-        self.tell({})
+        renewal = None
+        if report.event == "heartbeat":
+            renewal = self.desk.renewals.after(self.machine.key, report.allocation, taken)
+        self.tell({"renewal": {"number": renewal.number, "datasets": renewal.datasets}} if renewal else {})
 
 
 def _stage(told: object, field: str) -> dict[str, Any]:
@@ -266,6 +283,7 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     ("/v1/health", Health),
     ("/v1/allocations", Allocations),
     ("/v1/allocations/([^/]{1,64})", AllocationById),
+    ("/v1/allocations/([^/]{1,64})/credentials", Credentials),
     ("/v1/machine-types", MachineTypes),
     ("/v1/machines", Machines),
     ("/v1/close", Close),

@@ -58,6 +58,29 @@ describe('Client', () => {
     ]);
   });
 
+  it('plans, fetches, cancels, resumes, mounts and unmounts at their addresses', async () => {
+    const { client, sent } = answering(200, { entries: [] });
+    await client.plan('raw/run 1');
+    await client.fetch('raw');
+    await client.cancelTransfer('t-1');
+    await client.resumeTransfer('t-1');
+    await client.mount('raw');
+    await client.unmount('raw');
+    await client.files('raw/a&b');
+    await client.notebooks();
+    expect(sent.map(one => `${one.init.method} ${one.path}`)).toEqual([
+      'GET jupyter-alc/v1/data/plan?path=raw%2Frun+1',
+      'POST jupyter-alc/v1/data/transfers',
+      'DELETE jupyter-alc/v1/data/transfers/t-1',
+      'POST jupyter-alc/v1/data/transfers/t-1/resume',
+      'POST jupyter-alc/v1/data/mounts',
+      'DELETE jupyter-alc/v1/data/mounts/raw',
+      'GET jupyter-alc/v1/data/files?path=raw%2Fa%26b&limit=200&no_track_activity=1',
+      'GET jupyter-alc/v1/data/notebooks?no_track_activity=1'
+    ]);
+    expect(sent[1].init.body).toBe('{"paths":["raw"]}');
+  });
+
   it("passes the server's own words on", async () => {
     const problem = {
       code: 'archive_unreachable',

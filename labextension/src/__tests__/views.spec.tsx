@@ -3,12 +3,28 @@ import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlcModel } from '../model';
 import { Client, RestError } from '../client';
-import type { ICluster, IDataset, IStories, Part } from '../tokens';
+import type {
+  ICluster,
+  IDataset,
+  IFile,
+  IPlan,
+  IStories,
+  ITransfer,
+  Part
+} from '../tokens';
 import { clusterState, framework } from '../views/clusters';
-import { datasetState } from '../views/data';
+import {
+  datasetState,
+  figures,
+  fileState,
+  planWords,
+  transferName,
+  transferState,
+  transferWords
+} from '../views/dataWords';
 import { allocationState } from '../views/machine';
 import { Panel, type IPlace } from '../views/panel';
-import { partOf, size, timeLeft } from '../views/words';
+import { duration, partOf, size, timeLeft } from '../views/words';
 import alike from './alike.json';
 import { english } from './english';
 import { CLUSTER, DATA, MACHINE, RESULTS, SANS } from './stories';
@@ -286,8 +302,40 @@ describe('panel and magics', () => {
     }
   );
 
+  it.each(alike.durations as [number, string][])(
+    'tell %d seconds as %s',
+    (seconds, words) => {
+      expect(duration(seconds, english)).toBe(words);
+    }
+  );
+
+  it.each(alike.files as [IFile, string][])('tell %o as %s', (file, words) => {
+    expect(fileState(file, english)).toBe(words);
+  });
+
+  it.each(alike.plans as [IPlan, string][])('tell %o as %s', (plan, words) => {
+    expect(planWords(plan, english).join(' · ')).toBe(words);
+  });
+
+  it.each(alike.transfers as unknown as [ITransfer, string][])(
+    'tell %o as %s',
+    (transfer, words) => {
+      expect(transferWords(transfer, english).join(' · ')).toBe(words);
+    }
+  );
+
+  it.each(alike.transferNames as [string[], string][])(
+    'call a transfer of %o %s',
+    (paths, words) => {
+      expect(transferName(paths, english)).toBe(words);
+    }
+  );
+
   it('call each state by its name in REST', () => {
-    const { cluster, machine } = alike.states;
+    const { cluster, machine, transfer } = alike.states;
+    expect(
+      transfer.map(one => transferState(one as ITransfer['state'], english))
+    ).toEqual(transfer);
     expect(machine.map(one => allocationState(one, english))).toEqual(machine);
     expect(
       cluster.map(one =>
@@ -298,6 +346,20 @@ describe('panel and magics', () => {
 });
 
 describe('words', () => {
+  it.each([
+    [0, 0, 0, 'nothing moved yet'],
+    [8.1e6, 8.6e6, 0, '8.1 MB needed · 8.6 MB moved'],
+    [20e6, 8.6e6, 11.4e6, '20 MB needed · 8.6 MB moved · 11 MB from cache'],
+    [5e6, 0, 5e6, '5 MB needed · 0 B moved · 5 MB from cache']
+  ])(
+    'tells %d needed, %d moved and %d from cache',
+    (needed, moved, fromCache, words) => {
+      expect(figures(needed, moved, fromCache, english).join(' · ')).toBe(
+        words
+      );
+    }
+  );
+
   it('names a shared unit once', () => {
     expect(partOf(1_200_000, 1_900_000, english)).toBe('1.2 of 1.9 MB');
     expect(partOf(900_000, 1_900_000, english)).toBe('900 kB of 1.9 MB');

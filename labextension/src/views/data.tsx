@@ -1,7 +1,16 @@
 /** The datasets: what of them was needed and moved, and what is still unsent. */
 import * as React from 'react';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { IDataset, IDataStory, IUnsent, IView } from '../tokens';
+import type {
+  IDataDetails,
+  IDataset,
+  IDataStory,
+  IUnsent,
+  IView
+} from '../tokens';
+import { datasetState, figures } from './dataWords';
+import { Files } from './files';
+import { Notebooks } from './notebooks';
 import {
   Action,
   Actions,
@@ -14,6 +23,8 @@ import {
   Section,
   type Tone
 } from './parts';
+import { Plan } from './plan';
+import { Transfers, transfersOf } from './transfers';
 import { partOf, size } from './words';
 
 /** How many unsent files with a problem are told one by one. */
@@ -21,9 +32,17 @@ const TOLD = 3;
 
 export interface IDataProps {
   view: IView<'data'>;
+  details: IDataDetails;
   trans: TranslationBundle;
+  /** Now, in milliseconds since 1970. */
+  now: number;
   onSend: () => void;
   onOpen: (dataset: string) => void;
+  onFetch: (path: string) => void;
+  onCancel: (transfer: string) => void;
+  onResume: (transfer: string) => void;
+  onMount: (dataset: string) => void;
+  onUnmount: (dataset: string) => void;
 }
 
 export function DataSection(props: IDataProps): JSX.Element {
@@ -63,12 +82,13 @@ function Datasets(props: IDataProps & { story: IDataStory }): JSX.Element {
           {...props}
           key={dataset.id}
           dataset={dataset}
-          folder={!story.daemon?.problem}
+          folder={!story.daemon?.problem && dataset.mounted !== false}
           unsent={story.unsent.filter(file =>
             file.path.startsWith(`${dataset.id}/`)
           )}
         />
       ))}
+      <Notebooks details={props.details} trans={trans} />
     </>
   );
 }
@@ -80,8 +100,9 @@ function DatasetItem(
     unsent: readonly IUnsent[];
   }
 ): JSX.Element {
-  const { dataset, trans, view } = props;
-  const sending = view.busy.includes('flush');
+  const { dataset, details, trans, view } = props;
+  const plan = details.plan(dataset.id);
+  const folder = details.folder(dataset.id);
   return (
     <Item
       tone={datasetTone(dataset)}
@@ -93,28 +114,108 @@ function DatasetItem(
       <Sending dataset={dataset} trans={trans} />
       {dataset.problem && <Problem problem={dataset.problem} />}
       <Stuck files={props.unsent} trans={trans} />
-      <Actions>
-        {dataset.unsent_files > 0 && (
-          <Action
-            label={sending ? trans.__('Sending…') : trans.__('Send now')}
-            hint={trans.__('Send the unsent files to the archive now')}
-            disabled={sending}
-            onClick={props.onSend}
-          />
-        )}
-        {props.folder && (
-          <Action
-            label={trans.__('Open')}
-            hint={trans.__('Show %1 in the file browser', dataset.id)}
-            onClick={() => props.onOpen(dataset.id)}
-          />
-        )}
-      </Actions>
+      <Transfers
+        transfers={transfersOf(dataset.id, view.told, props.now)}
+        known={dataset.problem}
+        busy={view.busy}
+        trans={trans}
+        onCancel={props.onCancel}
+        onResume={props.onResume}
+      />
+      {plan && (
+        <Plan
+          plan={plan}
+          busy={view.busy.includes(`fetch:${dataset.id}`)}
+          trans={trans}
+          onFetch={() => props.onFetch(dataset.id)}
+          onDrop={() => details.dropPlan(dataset.id)}
+        />
+      )}
+      <DatasetActions {...props} />
+      {folder && (
+        <Files
+          folder={folder}
+          trans={trans}
+          onShow={path => void details.showFolder(path)}
+          onRefresh={() => void details.refreshFolder(dataset.id)}
+        />
+      )}
     </Item>
   );
 }
 
-/** Bytes needed, moved and in all. Shown once something moved, or where the whole is known. */
+function DatasetActions(
+  props: IDataProps & { dataset: IDataset; folder: boolean }
+): JSX.Element {
+  const { dataset, details, trans, view } = props;
+  const { id } = dataset;
+  const changing = view.busy.includes(`mount:${id}`);
+  if (dataset.mounted === false) {
+    return (
+      <Actions>
+        <Action
+          label={trans.__('Mount')}
+          about={id}
+          hint={trans.__('Let %1 come back into the folder', id)}
+          disabled={changing}
+          onClick={() => props.onMount(id)}
+        />
+      </Actions>
+    );
+  }
+  const sending = view.busy.includes('flush');
+  const shown = details.folder(id) !== undefined;
+  return (
+    <Actions>
+      {dataset.unsent_files > 0 && (
+        <Action
+          label={sending ? trans.__('Sending…') : trans.__('Send now')}
+          hint={trans.__('Send the unsent files to the archive now')}
+          disabled={sending}
+          onClick={props.onSend}
+        />
+      )}
+      {props.folder && (
+        <Action
+          label={trans.__('Open')}
+          about={id}
+          hint={trans.__('Show %1 in the file browser', id)}
+          onClick={() => props.onOpen(id)}
+        />
+      )}
+      <Action
+        label={trans.__('Fetch all…')}
+        about={id}
+        hint={trans.__('See what bringing all of it onto this machine takes')}
+        expanded={details.plan(id) !== undefined}
+        onClick={() =>
+          details.plan(id) ? details.dropPlan(id) : void details.askPlan(id)
+        }
+      />
+      <Action
+        label={shown ? trans.__('Hide files') : trans.__('Show files')}
+        about={id}
+        hint={trans.__('See where the bytes of each file are')}
+        expanded={shown}
+        onClick={() =>
+          shown ? details.hideFolder(id) : void details.showFolder(id)
+        }
+      />
+      <Action
+        label={trans.__('Unmount')}
+        about={id}
+        hint={trans.__(
+          'Let %1 leave the folder; unsent files go on being sent',
+          id
+        )}
+        disabled={changing}
+        onClick={() => props.onUnmount(id)}
+      />
+    </Actions>
+  );
+}
+
+/** Bytes needed, moved, from cache and in all. Shown once something was read, or where the whole is known. */
 function Moved(props: {
   dataset: IDataset;
   trans: TranslationBundle;
@@ -122,13 +223,10 @@ function Moved(props: {
   const { dataset, trans } = props;
   const { moved_bytes: moved, needed_bytes: needed } = dataset;
   const whole = dataset.size_bytes;
-  if (!whole && !moved) {
+  if (!whole && !moved && !needed) {
     return null;
   }
-  const told =
-    moved > 0
-      ? [trans.__('%1 needed', size(needed)), trans.__('%1 moved', size(moved))]
-      : [trans.__('nothing moved yet')];
+  const told = figures(needed, moved, dataset.from_cache_bytes ?? 0, trans);
   if (whole) {
     told.push(trans.__('%1 in all', size(whole)));
   }
@@ -202,22 +300,6 @@ function Stuck(props: {
       )}
     </>
   );
-}
-
-/** A dataset's state in words. */
-export function datasetState(
-  dataset: IDataset,
-  trans: TranslationBundle
-): string {
-  if (dataset.state === 'unreachable') {
-    return trans.__('out of reach');
-  }
-  if (dataset.unsent_files > 0) {
-    return trans._n('%1 file unsent', '%1 files unsent', dataset.unsent_files);
-  }
-  return dataset.access === 'read'
-    ? trans.__('read only')
-    : trans.__('all sent');
 }
 
 function datasetTone(dataset: IDataset): Tone {

@@ -3,7 +3,8 @@ import * as React from 'react';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IAlcModel, IProblem } from '../tokens';
 import { clusterState, ClustersSection } from './clusters';
-import { DataSection, datasetState } from './data';
+import { DataSection } from './data';
+import { datasetState, transferName, transferState } from './dataWords';
 import { MachineSection } from './machine';
 import { Problem } from './parts';
 
@@ -37,9 +38,16 @@ export function Panel(props: {
       />
       <DataSection
         view={{ ...model.data, ...calm }}
+        details={model.details}
         trans={trans}
+        now={now}
         onSend={() => void model.sendNow()}
         onOpen={dataset => place.openDataset(dataset)}
+        onFetch={path => void model.fetch(path)}
+        onCancel={id => void model.cancelTransfer(id)}
+        onResume={id => void model.resumeTransfer(id)}
+        onMount={dataset => void model.mount(dataset)}
+        onUnmount={dataset => void model.unmount(dataset)}
       />
       <ClustersSection
         view={{ ...model.clusters, ...calm }}
@@ -71,9 +79,17 @@ function _common(model: IAlcModel): IProblem | null {
 export function spoken(model: IAlcModel, trans: TranslationBundle): string[] {
   const datasets = model.data.told?.datasets ?? [];
   const clusters = model.clusters.told?.clusters ?? [];
+  const transfers = model.data.told?.transfers ?? [];
   return [
     ...datasets.map(one =>
       trans.__('Dataset %1: %2', one.id, datasetState(one, trans))
+    ),
+    ...transfers.map(one =>
+      trans.__(
+        'Fetching %1: %2',
+        transferName(one.paths, trans),
+        transferState(one.state, trans)
+      )
     ),
     ...clusters.map(one =>
       trans.__('Cluster %1: %2', one.name || one.id, clusterState(one, trans))

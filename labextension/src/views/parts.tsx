@@ -81,6 +81,10 @@ export function Action(props: {
   label: string;
   hint?: string;
   disabled?: boolean;
+  /** Whether what the button shows is open; for buttons that show something. */
+  expanded?: boolean;
+  /** What it is about, where the word alone does not say it to a screen reader. */
+  about?: string;
   onClick: () => void;
 }): JSX.Element {
   return (
@@ -89,6 +93,8 @@ export function Action(props: {
       className="jp-AlcPanel-action"
       title={props.hint}
       disabled={props.disabled}
+      aria-expanded={props.expanded}
+      aria-label={props.about && `${props.label}: ${props.about}`}
       onClick={props.onClick}
     >
       {props.label}
@@ -123,6 +129,28 @@ export function Meter(props: { share: number; more?: number }): JSX.Element {
     <div className="jp-AlcPanel-meter" aria-hidden="true">
       <i style={{ width: `${100 * share}%` }} />
       {more > 0 && <i style={{ width: `${100 * more}%` }} />}
+    </div>
+  );
+}
+
+/** How far something is, also for readers; `words` say it. */
+export function Progress(props: {
+  share: number;
+  label: string;
+  words: string;
+}): JSX.Element {
+  const share = _within(props.share, 1);
+  return (
+    <div
+      className="jp-AlcPanel-meter jp-mod-progress"
+      role="progressbar"
+      aria-label={props.label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.floor(100 * share)}
+      aria-valuetext={props.words}
+    >
+      <i style={{ width: `${100 * share}%` }} />
     </div>
   );
 }

@@ -28,16 +28,8 @@ export function partOf(
   return trans.__('%1 of %2', short, size(whole));
 }
 
-/** How long until `then` (ISO text, or seconds since 1970), in words; empty where it is not known. */
-export function timeLeft(
-  then: string | number | null | undefined,
-  now: number,
-  trans: TranslationBundle
-): string {
-  const seconds = (_milliseconds(then) - now) / 1000;
-  if (!Number.isFinite(seconds)) {
-    return '';
-  }
+/** A time that is still to go: `42 s`, `30 min`, `4 h 12 min`. */
+export function duration(seconds: number, trans: TranslationBundle): string {
   if (seconds < 90) {
     return trans.__('%1 s', Math.max(0, Math.round(seconds)));
   }
@@ -45,6 +37,16 @@ export function timeLeft(
   return minutes < 90
     ? trans.__('%1 min', minutes)
     : trans.__('%1 h %2 min', Math.floor(minutes / 60), minutes % 60);
+}
+
+/** How long until `then` (ISO text, or seconds since 1970), in words; empty where it is not known. */
+export function timeLeft(
+  then: string | number | null | undefined,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const seconds = (_milliseconds(then) - now) / 1000;
+  return Number.isFinite(seconds) ? duration(seconds, trans) : '';
 }
 
 /** Cores with at most one decimal. */

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import time
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +16,9 @@ from jupyter_alc.dms.adapters.basic import BasicAdapter
 from jupyter_alc.dms.adapters.local import LocalAdapter
 from jupyter_alc.dms.adapters.webdav import WebdavAdapter
 from jupyter_alc.dms.tokens import is_unsettled
-from jupyter_alc.testing.adapters import AdapterContract, FaultyAdapterContract
+from jupyter_alc.testing.adapters import AdapterContract
 from jupyter_alc.testing.archive_service import ArchiveService
+from jupyter_alc.testing.faulty_adapters import FaultyAdapterContract
 
 pytestmark = pytest.mark.contract
 
@@ -51,6 +56,42 @@ class TestLocal(AdapterContract):
         with pytest.raises(FileNotFoundError):
             await adapter.info("link/secret")
         assert await adapter.listing("") == []
+
+    async def test_n10_a_large_folder_is_told_a_little_at_a_time_and_takes_no_memory(self, adapter, tmp_path):
+        for number in range(5000):
+            os.mknod(tmp_path / "archive" / f"f{number:06}")
+        told = set()
+        tracemalloc.start()
+        try:
+            async for page in adapter.listing_pages(""):
+                assert 0 < len(page) <= 1000
+                told |= {int(one.name[1:]) for one in page}
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert told == set(range(5000))
+        assert peak < 3 << 19  # entries of all names would be 2.5 MiB
+
+    async def test_n11_what_goes_while_its_folder_is_listed_is_left_out(self, adapter, tmp_path):
+        for number in range(1100):
+            os.mknod(tmp_path / "archive" / f"f{number:06}")
+        told = []
+        async for page in adapter.listing_pages(""):
+            told += [one.name for one in page]
+            for one in (tmp_path / "archive").iterdir():
+                one.unlink()
+        assert len(told) == 1000
+
+    async def test_who_gives_a_listing_up_leaves_nothing_open(self, adapter, tmp_path):
+        for number in range(1100):
+            os.mknod(tmp_path / "archive" / f"f{number:06}")
+        pages = adapter.listing_pages("")
+        await anext(pages)
+        await pages.aclose()
+        until = time.monotonic() + 5
+        while any(one.resolve() == tmp_path / "archive" for one in Path("/proc/self/fd").iterdir()):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.01)
 
 
 class TestFsspec(AdapterContract):

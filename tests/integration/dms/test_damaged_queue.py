@@ -7,25 +7,12 @@ import os
 
 import pytest
 
-from jupyter_alc.core.dataset import Access, MountedDataset
 from jupyter_alc.dms.engine.engine import Tuning
 from jupyter_alc.testing.engines import put, running_engine
 
 pytestmark = pytest.mark.integration
 
 LATER = Tuning(settle_seconds=60)
-
-
-@pytest.fixture
-def behind(tmp_path):
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def dataset(behind):
-    return MountedDataset("ds", "Data", "local", f"file://{behind}", Access.WRITE)
 
 
 @pytest.fixture

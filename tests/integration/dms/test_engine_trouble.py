@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -11,10 +12,10 @@ from dataclasses import replace
 import pytest
 
 from jupyter_alc.core.clock import SystemClock
-from jupyter_alc.core.dataset import Access, MountedDataset
-from jupyter_alc.core.errors import FileNotThere, NoSpace, NotFolder
+from jupyter_alc.core.errors import ArchiveUnreachable, FileNotThere, NoSpace, NotFolder, VersionChanged
 from jupyter_alc.dms.adapters.interface import AnsweredBadly
 from jupyter_alc.dms.adapters.local import LocalAdapter
+from jupyter_alc.dms.engine import link as link_module
 from jupyter_alc.dms.engine.engine import Tuning
 from jupyter_alc.dms.engine.link import Link
 from jupyter_alc.testing.engines import get, put, running_engine
@@ -29,6 +30,7 @@ class Troubled(LocalAdapter):
     listing_waits: asyncio.Event | None = None
     refuse: type[Exception] | None = None
     read_seconds = 0.0
+    away = False
 
     async def publish(self, path, upload_id, *, base):
         if self.refuse is not None and path.startswith("poison"):
@@ -39,27 +41,25 @@ class Troubled(LocalAdapter):
             raise AnsweredBadly("The answer was lost.")
         return entry
 
-    async def listing(self, path):
-        found = await super().listing(path)
+    async def info(self, path):
+        self._answer()
+        return await super().info(path)
+
+    def _answer(self):
+        if self.away:
+            raise ArchiveUnreachable("Nobody answers.")
+
+    async def listing_pages(self, path):
+        self._answer()
+        found = [page async for page in super().listing_pages(path)]
         if self.listing_waits is not None:
             await self.listing_waits.wait()
-        return found
+        for page in found:
+            yield page
 
     async def read_range(self, path, start, stop, if_token):
         await asyncio.sleep(self.read_seconds)
         return await super().read_range(path, start, stop, if_token)
-
-
-@pytest.fixture
-def behind(tmp_path):
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def dataset(behind):
-    return MountedDataset("ds", "Data", "local", f"file://{behind}", Access.WRITE)
 
 
 @pytest.fixture
@@ -124,6 +124,27 @@ async def test_a_listing_that_began_before_a_change_of_ours_does_not_hide_it(eng
     assert [one.name for one in await engine.ls("ds")] == ["folder", "new"]
     with pytest.raises(FileNotThere):
         await engine.info("ds/old")
+
+
+async def test_n3_a_name_that_changed_while_its_folder_was_listed_is_not_missed_when_the_archive_is_away(
+    engine, adapter, behind
+):
+    (behind / "kept").write_bytes(b"kept")
+    (behind / "changing").write_bytes(bytes(700_000))
+    handle = await engine.open("ds/changing")
+    await engine.read(handle, 0, 10)
+    adapter.listing_waits = asyncio.Event()
+    late = asyncio.create_task(engine.ls("ds"))
+    await asyncio.sleep(0.05)
+    (behind / "changing").write_bytes(bytes(700_001))
+    with pytest.raises(VersionChanged):
+        await engine.read(handle, 600_000, 600_010)
+    await engine.close(handle)
+    adapter.listing_waits.set()
+    assert [one.name for one in await late] == ["changing", "kept"]
+    adapter.away = True
+    with contextlib.suppress(ArchiveUnreachable):
+        assert [one.name for one in await engine.ls("ds")] == ["changing", "kept"]
 
 
 async def test_a_file_that_the_archive_fails_at_leaves_the_rest_of_the_dataset_readable(engine, adapter, behind):
@@ -217,6 +238,30 @@ async def test_waiting_for_a_turn_is_not_taken_for_an_archive_that_is_away(datas
 
     assert await asyncio.gather(*(link.ask(slow) for _ in range(24))) == [1] * 24
     assert link.reachable
+
+
+async def test_r7_an_archive_that_is_back_is_found_while_earlier_questions_still_hang(dataset, adapter, monkeypatch):
+    monkeypatch.setattr(link_module, "REST_SECONDS", 0.05)
+    link, back = Link(dataset, adapter, SystemClock(), 5.0, lambda: None), False
+
+    async def hang():
+        await asyncio.Event().wait()
+
+    async def answer():
+        if not back:
+            raise ArchiveUnreachable("Nobody answers.", next_step="Wait.")
+        return 1
+
+    with pytest.raises(ArchiveUnreachable):
+        await link.ask(answer)
+    await asyncio.sleep(0.06)
+    hangs = asyncio.create_task(link.ask(hang))
+    await asyncio.sleep(0.06)
+    back = True
+    assert await asyncio.wait_for(link.ask(answer), 1) == 1
+    assert link.reachable
+    assert not hangs.done()
+    hangs.cancel()
 
 
 async def fill(engine, handle):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.dms.engine.engine import Tuning
 from jupyter_alc.dms.readers import MOST_KEPT, Readers
 from jupyter_alc.testing.engines import put, running_engine
 
@@ -16,7 +17,7 @@ async def engine(tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "a.bin").write_bytes(b"abc")
     results = MountedDataset("results", "Results", "local", str(tmp_path / "archive"), Access.WRITE)
-    async with running_engine(tmp_path / "volume", [results]) as running:
+    async with running_engine(tmp_path / "volume", [results], tuning=Tuning(settle_seconds=30)) as running:
         yield running
 
 
@@ -63,6 +64,6 @@ async def test_unsent_data_is_not_held_open(engine):
     await put(engine, "results/new.bin", b"new")
     readers = Readers(engine)
     async with lent(readers, engine, "one", "results/new.bin") as handle:
-        assert engine.read_cached(handle, 0, 3) == b"new"
+        assert handle.cached(0, 3) == b"new"
     assert readers.kept == 0
     assert handle.closed

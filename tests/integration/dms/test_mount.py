@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.dms.fuse.control import CONGESTION_THRESHOLD, MAX_BACKGROUND
+from jupyter_alc.dms.fuse.table import mount_at
 from jupyter_alc.testing.archive_service import ArchiveService
 from jupyter_alc.testing.data_service import DataService
 
@@ -135,7 +137,7 @@ def test_what_is_closed_reaches_the_archive(service, archive):
     assert (archive.results() / "run" / "a.bin").read_bytes() == b"x" * 200_000
     assert (archive.results() / "b.txt").read_text() == "one two"
     state = "import os,sys; print(os.getxattr(sys.argv[1], 'user.dms.state').decode())"
-    assert python_as(ADA, state, service.mount / "results/b.txt") == "clean"
+    assert python_as(ADA, state, service.mount / "results/b.txt") == "archive"
 
 
 def test_the_calls_that_programs_make_on_files(service):
@@ -241,6 +243,20 @@ def test_the_kernel_does_not_read_far_ahead_between_jumps(service, raw):
     python_as(ADA, code, service.mount / "raw/big.bin")
     needed = dataset_status(service.wait_until(lambda _: True), "raw")["needed_bytes"]
     assert needed <= 10 * (4 * 31_000 + 48 * 1024)
+
+
+def test_r7_the_kernel_lets_as_many_requests_wait_as_we_tell_it(service, place):
+    """Read back where the kernel keeps it; mounted for this test where nobody has."""
+    found = mount_at(place / "data")
+    assert found is not None
+    usual, own = Path("/sys/fs/fuse/connections"), place / "connections"
+    own.mkdir()
+    where, number = usual, found.device.partition(":")[2]
+    if not (usual / number).exists():
+        subprocess.run(["mount", "-t", "fusectl", "fusectl", str(own)], check=True)
+        where = own
+    assert int((where / number / "max_background").read_text()) == MAX_BACKGROUND
+    assert int((where / number / "congestion_threshold").read_text()) == CONGESTION_THRESHOLD
 
 
 def test_h5py_reads_a_frame_through_the_mount(service, raw):

@@ -72,7 +72,7 @@ def test_n5_w8_modes_times_and_attributes_are_as_the_page_says(place):
             "write EACCES EACCES EACCES",
             "chmod ok 0o600",
             "utime ok True",
-            "xattr ENOTSUP clean",
+            "xattr ENOTSUP archive",
             "links EPERM EPERM",
         ], told.stderr
         with pytest.raises(OSError, match="Read-only file system"):

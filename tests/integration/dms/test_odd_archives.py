@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -14,56 +13,39 @@ import pytest
 from aiohttp import web
 
 from jupyter_alc.core.dataset import Access, MountedDataset
-from jupyter_alc.core.errors import ArchiveUnreachable, FileNotThere, VersionChanged
+from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere, VersionChanged
 from jupyter_alc.dms.access import EngineAccess
 from jupyter_alc.dms.adapters.webdav import WebdavAdapter
 from jupyter_alc.dms.daemon.routes import application
+from jupyter_alc.dms.transfers.access import EngineTransfers
 from jupyter_alc.testing.data_service import DataService
 from jupyter_alc.testing.engines import running_engine
+from own_server import OwnServer
 
 pytestmark = pytest.mark.integration
 BLOCK = 64 * 1024
 
 
-class OddArchive:
+class OddArchive(OwnServer):
     """A read-only WebDAV folder with one file of `size` bytes, on a thread of its own, odd in the ways that are set."""
 
     def __init__(self, size, *, etag=True, ranges=True, seconds=0.0, cut_after=None):
         self.content, self.time = os.urandom(size), 1_700_000_000
         self.etag, self.ranges, self.seconds, self.cut_after = etag, ranges, seconds, cut_after
+        self.others = {}  # what else is there: a path, and what the server says of it
 
-    def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.url = self.do(self.begin())
-        return self
-
-    def __exit__(self, *_):
-        self.do(self.runner.cleanup())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-    def do(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
-
-    async def begin(self):
-        app = web.Application()
-        app.router.add_route("*", "/d{path:.*}", self.answer)
-        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0)
-        await site.start()
-        return f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/d"
+    @property
+    def url(self):
+        return f"http://{self.at}/d"
 
     async def answer(self, request):
         path = request.path.rstrip("/")
         if request.method == "PROPFIND":
-            names = {"/d": ["/d", "/d/file"], "/d/file": ["/d/file"]}.get(path)
+            names = {"/d": ["/d", "/d/file", *self.others], "/d/file": ["/d/file"]}.get(path)
+            names = [path] if path in self.others else names
             if names is None:
                 return web.Response(status=404)
-            text = "".join(self.response(one) for one in names[: 1 + int(request.headers["Depth"])])
+            text = "".join(self.response(one) for one in (names if request.headers["Depth"] == "1" else names[:1]))
             return web.Response(status=207, text=f'<multistatus xmlns="DAV:">{text}</multistatus>')
         await asyncio.sleep(self.seconds)
         headers = {"Last-Modified": formatdate(self.time, usegmt=True)}
@@ -88,6 +70,8 @@ class OddArchive:
         return answer
 
     def response(self, path):
+        if path in self.others:
+            return f"<response><href>{path}</href>{self.others[path]}</response>"
         kind = "" if path.endswith("file") else "<collection/>"
         etag = '<getetag>"one"</getetag>' if self.etag else ""
         return (
@@ -106,6 +90,29 @@ async def read_all(engine):
         return await engine.read(handle, 0, handle.size)
     finally:
         await engine.close(handle)
+
+
+FORBIDDEN, BROKEN = (f"<status>HTTP/1.1 {one}</status>" for one in ("403 Forbidden", "507 Insufficient Storage"))
+NO_SIZE = "<propstat><status>HTTP/1.1 200 OK</status><prop><resourcetype/><getetag>'x'</getetag></prop></propstat>"
+
+
+async def test_n8_a_name_that_we_may_not_see_is_not_shown_and_who_names_it_hears_why(tmp_path):
+    with OddArchive(10) as archive:
+        archive.others = {"/d/theirs": FORBIDDEN}
+        async with running_engine(tmp_path, [archive.dataset()]) as engine:
+            with pytest.raises(Denied, match="theirs"):
+                await engine.info("odd/theirs")
+            assert [one.name for one in await engine.ls("odd")] == ["file"]
+
+
+@pytest.mark.parametrize("said", [BROKEN, NO_SIZE])
+async def test_n3_b4_what_the_server_cannot_tell_of_is_neither_absent_nor_empty(said, tmp_path):
+    with OddArchive(10) as archive:
+        archive.others = {"/d/odd": said}
+        async with running_engine(tmp_path, [archive.dataset()]) as engine:
+            for asked in (engine.info("odd/odd"), engine.ls("odd")):
+                with pytest.raises(ArchiveUnreachable):
+                    await asked
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -146,7 +153,9 @@ async def test_an_answer_that_cannot_be_finished_is_broken_off_and_nothing_forei
     """A reader of 20 MB over the socket must not wait, and must not find our error among its bytes."""
     with OddArchive(20_000_000, cut_after=12_000_000) as archive:
         async with running_engine(tmp_path / "v", [archive.dataset()]) as engine:
-            app = application(EngineAccess(engine, dict), frozenset({os.geteuid()}))
+            app = application(
+                EngineAccess(engine, dict), EngineTransfers(engine, tmp_path / "v"), frozenset({os.geteuid()})
+            )
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
             await web.UnixSite(runner, str(tmp_path / "s")).start()

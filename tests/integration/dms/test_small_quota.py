@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import re
@@ -12,22 +11,16 @@ import time
 import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.dms.engine.blocks import LAYOUT
 from jupyter_alc.dms.engine.cache import Cache
 from jupyter_alc.dms.engine.engine import Tuning
 from jupyter_alc.dms.engine.index import Index
-from jupyter_alc.testing.engines import get, running_engine
+from jupyter_alc.testing.engines import cache_on_disk, get, running_engine
 
 pytestmark = pytest.mark.integration
 
 MIB = 1024 * 1024
 FILES, WORD = 2_000, b"neutron"
-
-
-def on_disk(volume):
-    return sum(
-        one.stat().st_blocks * 512
-        for one in itertools.chain(volume.glob("cache/*/*/*.data"), volume.glob("cache/*/*/*.side"))
-    )
 
 
 async def walk(engine, folder, found):
@@ -60,17 +53,17 @@ async def test_r6_a_search_through_a_tree_larger_than_the_quota_ends_right_and_w
         while not walking.done():
             await asyncio.wait([walking], timeout=0.25)
             most = max(most, engine._cache.used_bytes)
-            over += [seen] if (seen := on_disk(volume)) > 8 * MIB else []
+            over += [seen] if (seen := cache_on_disk(volume)) > 8 * MIB else []
         await walking
         assert found == expected
         assert most <= 8 * MIB
         assert engine._cache.counts().evictions > 0
-    assert on_disk(volume) <= 8 * MIB
+    assert cache_on_disk(volume) <= 8 * MIB
     assert not over
 
 
 def test_a_cache_of_100_000_versions_starts_within_a_second_or_so(tmp_path):
-    top = tmp_path / "cache/v2"
+    top = tmp_path / f"cache/v{LAYOUT}"
     top.mkdir(parents=True)
     index = Index(top)
     rows = ((f"{number:064x}", "ds", f"run{number}", '"token"', number, 69_632) for number in range(100_000))

@@ -140,9 +140,9 @@ async def test_r12_without_ranges_a_stream_ends_with_the_file(opened):
     handle = await engine.open("odd/file")
     await engine.read(handle, 10, 20)
     async with asyncio.timeout(20):
-        while engine.read_cached(handle, 0, 8 * MIB) is None:
+        while handle.cached(0, 8 * MIB) is None:
             await asyncio.sleep(0.05)
-    assert engine.read_cached(handle, 0, 8 * MIB) == server.content
+    assert handle.cached(0, 8 * MIB) == server.content
     assert server.gets == [0]
     await engine.close(handle)
 

@@ -1,8 +1,10 @@
 """Labs: beside others, from the shell, gone afterwards."""
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_a_folder_that_is_no_labs_is_left_alone(tmp_path):
     lab.down()
     assert (tmp_path / "thesis.tex").exists()
     assert isinstance(lab, Lab)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", [pytest.param("nginx", marks=pytest.mark.nginx), "wsgidav"])
+def test_a_served_folder_is_up_from_the_shell_and_gone_afterwards(name, tmp_path):
+    place = tmp_path / "lab"
+    up = shell(name, "up", place)
+    assert up.returncode == 0, up.stderr.decode()
+    told = json.loads(up.stdout)
+    try:
+        (place / "files/planted").write_text("seen")
+        if name == "nginx":
+            with urllib.request.urlopen(f"{told['http']}/planted") as answer:
+                assert answer.read() == b"seen"
+        assert shell(name, "status", place).returncode == 0
+    finally:
+        assert shell(name, "down", place).returncode == 0
+    assert not place.exists()
+    assert shell(name, "status", place).returncode == 1

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_alc.core.clock import random_id
-from jupyter_alc.core.errors import BadInput, FileNotThere, NotFound, Unavailable
+from jupyter_alc.core.errors import BadInput, NotFound, Unavailable
 from jupyter_alc.core.names import identifier
 from jupyter_alc.server.parts import Parts
+from jupyter_alc.testing.scripted_data import MB, PlayedDataset, PlayedFile, ScriptedData
 
 
 @dataclass
@@ -95,46 +96,22 @@ class StandInClusters:
         return {"connect_url": "sc://localhost:1/;token=secret", "ui_url": os.environ.get("ALC_TEST_UI_URL", "")}
 
 
-class StandInData:
+class StandInData(ScriptedData):
     """One dataset with one folder; `archive/down` is unreachable."""
 
     def __init__(self) -> None:
-        self.unsent = 1
-
-    async def status(self) -> dict[str, Any]:
-        dataset = {
-            "id": "results",
-            "title": "Results <b>of</b> ada",
-            "where": "the archive",
-            "access": "write",
-            "size_bytes": None,
-            "needed_bytes": 10,
-            "moved_bytes": 2048,
-            "cached_bytes": 0,
-            "requests": 3,
-            "unsent_files": self.unsent,
-            "unsent_bytes": 5 * self.unsent,
-            "sending": None,
-            "state": "unsent" if self.unsent else "ok",
-            "problem": None,
+        files = {
+            "run/a.csv": PlayedFile(5, 5, "staged"),
+            "run/raw.nxs": PlayedFile(4 * MB, MB),
+            "more/large.nxs": PlayedFile(900 * MB),
         }
-        unsent = [{"path": "results/run/a.csv", "state": "staged", "size_bytes": 5, "problem": None}] * self.unsent
-        daemon = {"pid": 1, "uid": 1, "user": "ada", "mount": "/home/ada/data", "mounted": True, "version": "0"}
-        return {"daemon": daemon, "datasets": [dataset], "unsent": unsent}
+        title = "Results <b>of</b> ada"
+        super().__init__([PlayedDataset("results", title, "write", files, needed=10, moved=2048, requests=3)])
 
-    async def ls(self, path: str) -> list[dict[str, Any]]:
+    def _names(self, path: str) -> list[dict[str, Any]]:
         if path == "archive/down":
             raise Unavailable("The archive does not answer.", next_step="Try again.")
-        if path not in {"", "results"}:
-            raise FileNotThere(f"There is no folder {path[:100]}.", next_step="List the folder above it.")
-        return [{"name": "run", "type": "directory", "size": None, "mtime": 1_700_000_000, "token": None}]
-
-    async def flush(self, deadline_seconds: float) -> dict[str, Any]:
-        self.unsent = 0
-        return {"unsent": []}
-
-    async def close(self) -> None:
-        pass
+        return super()._names(path)
 
 
 class StandInMachines:

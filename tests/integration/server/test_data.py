@@ -42,7 +42,7 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "run_as_uid": None,
         "run_as_gid": None,
         "quota_bytes": 2**30,
-        "datasets": [{**dataset, "where": "", "size_bytes": None, "published": False, "credentials": {}}],
+        "datasets": [{**dataset, "where": "", "size_bytes": None, "published": True, "credentials": {}}],
     }
     environment = jupyter_environment(folder, ALC_DMS_SOCKET=str(socket))
     with (folder / "daemon.log").open("wb") as log:
@@ -84,6 +84,36 @@ def test_the_data_service_tells_what_the_description_says(with_data: Any) -> Non
     as_described(entries[0], "Entry")
     assert (entries[0]["name"], entries[0]["size"]) == ("a.txt", 12)
     assert server.alc("POST", "data/flush", {"deadline_seconds": 5}).json["unsent"] == []
+
+
+def test_a_large_folder_is_told_in_parts(with_data: Any) -> None:
+    server, _ = with_data
+    (server.folder / "archive" / "many").mkdir()
+    for name in "abc":
+        (server.folder / "archive" / "many" / name).write_text(name)
+    first = server.alc("GET", "data/ls?path=mine/many&limit=2").json
+    assert ([one["name"] for one in first["entries"]], first["next"]) == (["a", "b"], "b")
+    last = server.alc("GET", f"data/ls?path=mine/many&limit=2&after={first['next']}").json
+    assert ([one["name"] for one in last["entries"]], last["next"]) == (["c"], None)
+    assert server.alc("GET", "data/ls?path=mine/many&limit=0").json["field"] == "limit"
+
+
+def test_a_refresh_asks_the_archive_at_once(with_data: Any) -> None:
+    """N15: whatever was believed, which is for a minute in a published dataset."""
+    server, _ = with_data
+
+    def names() -> list[str]:
+        return [one["name"] for one in server.alc("GET", "data/files?path=mine/run").json["entries"]]
+
+    before = names()
+    (server.folder / "archive" / "run" / "new.txt").write_text("new")
+    assert names() == before
+    assert server.alc("POST", "data/refresh", {"path": "mine/run"}).status == 200
+    assert names() == [*before, "new.txt"]
+    assert server.alc("POST", "data/refresh").status == 200, "the tops of all datasets"
+    gone = server.alc("POST", "data/refresh", {"path": "mine/never"})
+    as_described(gone.json, "Error")
+    assert gone.status == 404
 
 
 def test_a_folder_that_is_not_there_is_told_in_our_words(with_data: Any) -> None:

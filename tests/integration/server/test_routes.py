@@ -16,7 +16,19 @@ WALK = [
     ("DELETE", "machine"),
     ("GET", "data"),
     ("GET", "data/ls?path=results"),
+    ("POST", "data/refresh"),
     ("POST", "data/flush"),
+    ("GET", "data/plan?path=results"),
+    ("GET", "data/transfers"),
+    ("POST", "data/transfers"),
+    ("GET", "data/transfers/transfer-1"),
+    ("DELETE", "data/transfers/transfer-1"),
+    ("POST", "data/transfers/transfer-1/resume"),
+    ("GET", "data/files?path=results"),
+    ("GET", "data/history"),
+    ("POST", "data/mounts"),
+    ("DELETE", "data/mounts/results"),
+    ("GET", "data/notebooks"),
     ("GET", "piezo/clusters"),
     ("POST", "piezo/clusters"),
     ("GET", "piezo/clusters/c-1"),
@@ -66,7 +78,8 @@ def test_gives_the_machine_back(server: Any) -> None:
 
 def test_tells_the_data_and_lists_a_folder(server: Any) -> None:
     assert server.alc("GET", "data").json["datasets"][0]["id"] == "results"
-    assert server.alc("GET", "data/ls?path=results").json["entries"][0]["name"] == "run"
+    entries = server.alc("GET", "data/ls?path=results").json["entries"]
+    assert [one["name"] for one in entries] == ["more", "run"]
 
 
 def test_tells_a_folder_that_is_not_there_from_one_that_could_not_be_asked(server: Any) -> None:

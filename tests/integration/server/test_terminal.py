@@ -40,6 +40,21 @@ def test_tables_for_people_and_json_for_programs(server: Any) -> None:
     assert json.loads(alc(server, "vmm", "status", "--json").stdout)["machine"]["type"] == "small"
 
 
+def test_the_verbs_of_data_are_those_of_the_notebook(server: Any) -> None:
+    assert "about" in alc(server, "dms", "plan", "results").stdout
+    fetched = alc(server, "dms", "fetch", "results/run", "--json")
+    assert (fetched.returncode, fetched.stderr) == (0, "")
+    told = json.loads(fetched.stdout)
+    assert told["state"] == "done"
+    begun = alc(server, "dms", "fetch", "results/more", "--no-wait", "--limit", "1kB")
+    assert "alc dms cancel" in begun.stdout
+    listed = json.loads(alc(server, "dms", "transfers", "--json").stdout)
+    assert told["id"] in [one["id"] for one in listed]
+    assert alc(server, "dms", "cancel", listed[0]["id"]).returncode == 0
+    assert "fetched" in alc(server, "dms", "history").stdout
+    assert "Nobody" in alc(server, "dms", "notebooks").stdout
+
+
 def test_a_cluster_from_start_to_stop(server: Any) -> None:
     started = alc(server, "piezo", "start", "--name", "typed", "--json")
     assert started.returncode == 0, started.stderr
@@ -58,6 +73,9 @@ def test_a_cluster_from_start_to_stop(server: Any) -> None:
         (("piezo", "start", "--name", "nine", "--workers", "9"), 1),
         (("piezo", "start", "--workers", "two"), 2),
         (("dms", "sing"), 2),
+        (("dms", "plan", "results/none"), 1),
+        (("dms", "cancel", "transfer-99"), 1),
+        (("dms", "fetch"), 2),
         (("dms", "ls", "one", "\x1b[31mtwo"), 2),
         (("dms", "flush", "--deadline", "inf"), 1),
         (("dms", "flush", "--deadline", "1e308"), 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -38,9 +37,10 @@ def disk() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def full(disk: Path) -> Iterator[None]:
-    seen = os.statvfs(disk)
     others = disk / "others"
-    others.write_bytes(bytes(seen.f_bavail * seen.f_frsize))
+    with others.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:  # to the last page: the one who is tested writes beside
+            file.write(bytes(4096))
     try:
         yield
     finally:

@@ -62,6 +62,18 @@ class Ceph(Buckets, Lab):
         self.admin("caps", "add", "--uid", name, "--caps", "roles=*")
         return keys
 
+    def role(self, name: str, broker: str = "lab") -> str:
+        """Make a role that may do all in S3 and that the user `broker` may assume; returns its name in full."""
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam:::user/{broker}"]},
+            "Action": ["sts:AssumeRole"],
+        }
+        rights = {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}
+        self.admin("role", "create", f"--role-name={name}", f"--assume-role-policy-doc={_policy(trust)}")
+        self.admin("role-policy", "put", f"--role-name={name}", "--policy-name=s3", f"--policy-doc={_policy(rights)}")
+        return f"arn:aws:iam:::role/{name}"
+
     def admin(self, *words: str) -> str:
         """`radosgw-admin` on this cluster."""
         return self._run("radosgw-admin", "-n", "client.rgw", *words)
@@ -106,6 +118,10 @@ class Ceph(Buckets, Lab):
                 check=True, timeout=200, text=True, start_new_session=True,
             )  # fmt: skip
         return done.stdout
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 
 
 def _answers(endpoint: str) -> bool:

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jupyter_alc.dms.engine.blocks import BlockFile
+from jupyter_alc.dms.engine.blocks import LAYOUT, BlockFile, size_at
 from jupyter_alc.dms.engine.cache import Cache
+from jupyter_alc.dms.engine.index import Index
 from jupyter_alc.dms.engine.planner import BLOCK, Extent, blocks_of
 
 pytestmark = pytest.mark.unit
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.unit
 SIZES = [0, 1, BLOCK, 3 * BLOCK + 17, 6 * BLOCK, 40 * BLOCK - 1]
 QUOTA = 24 * BLOCK
 PAGE = 4096
+HERE = f"v{LAYOUT}"
 
 
 def content(number, token):
@@ -43,7 +45,7 @@ async def keep(cache, version, extent, got):
 
 def on_disk(folder):
     with contextlib.suppress(FileNotFoundError):
-        return sum(path.stat().st_blocks * 512 for end in ("data", "side") for path in folder.rglob(f"*.{end}"))
+        return sum(path.stat().st_blocks * 512 for path in folder.rglob("*.data"))
     return 0
 
 
@@ -65,7 +67,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     def settled(self):
         """Everything decided is done on the disk."""
-        self.cache._hand.submit(int).result(30)
+        self.cache._hand.do(int).result(30)
 
     def chosen(self, data):
         return data.draw(st.sampled_from(sorted(self.open)))
@@ -105,7 +107,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(size=st.integers(1, QUOTA // PAGE))
     def evict_for_another(self, size):
-        size = min(size, QUOTA // PAGE - len(self.open))  # less the sidecars of open files
+        size = min(size, QUOTA // PAGE - len(self.open))  # less the checksums of open files
         assert self.cache.reserve(size * PAGE)
         self.cache.release(size * PAGE)
 
@@ -133,26 +135,27 @@ class CacheMachine(RuleBasedStateMachine):
         assert self.cache.used_bytes <= QUOTA
         assert self.cache.bytes_of("ds") == self.cache.used_bytes
         self.settled()
-        assert on_disk(self.folder / "v2") <= self.cache.used_bytes + self.flips * PAGE
+        assert on_disk(self.folder / HERE) <= self.cache.used_bytes + self.flips * PAGE
 
     def teardown(self):
         self.cache.stop()
         self.loop.close()
-        shutil.rmtree(self.folder)
+        while self.folder.exists():  # a thread of the cache removes what was put aside, too
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def damage(folder, what, chance):
     """Do to a stopped cache what disks, crashes and other releases do; how many bits may have been flipped."""
-    files = sorted(folder.glob("v2/*/*.*"))
+    files = sorted(folder.glob(f"{HERE}/*/*.*"))
     if what == "index":
-        (folder / "v2/index.sqlite").write_bytes(b"not a database, not at all" * 100)
+        (folder / HERE / "index.sqlite").write_bytes(b"not a database, not at all" * 100)
     if what == "layout":
-        (folder / "v2").rename(folder / "v1")
+        (folder / HERE).rename(folder / "v1")
     for path in files if what in {"flips", "torn", "lost"} else ():
         size = path.stat().st_size
         if what == "lost" and chance.random() < 0.3:
             path.unlink()
-        elif what == "torn" and path.suffix == ".side" and chance.random() < 0.5:
+        elif what == "torn" and chance.random() < 0.5:
             os.truncate(path, chance.randrange(size))
         elif what == "flips" and chance.random() < 0.5:
             with path.open("r+b") as file:
@@ -183,12 +186,16 @@ def make(tmp_path):
             cache.stop()
 
 
-async def test_r6_what_was_used_longest_ago_goes_first(make):
-    cache = make(5 * BLOCK)
+async def an_old_and_a_new_one(cache):
     for name in ("old", "new"):
         version = cache.open("ds", "here", name, "t", 2 * BLOCK)
         assert await keep(cache, version, Extent(0, 2 * BLOCK), bytes(2 * BLOCK))
         cache.close(version)
+
+
+async def test_r6_what_was_used_longest_ago_goes_first(make):
+    cache = make(5 * BLOCK)
+    await an_old_and_a_new_one(cache)
     assert cache.reserve(BLOCK)
     assert cache.open("ds", "here", "old", "t", 2 * BLOCK).file.read(0, 1) is None
     assert cache.open("ds", "here", "new", "t", 2 * BLOCK).file.read(0, 1) == b"\0"
@@ -360,35 +367,121 @@ async def test_a_version_opened_again_while_it_is_being_closed_is_the_same_one(m
     version = cache.open("ds", "here", "f", "t", BLOCK)
     await keep(cache, version, Extent(0, BLOCK), b"x" * BLOCK)
     go = threading.Event()
-    cache._hand.submit(go.wait, 30)
+    cache._hand.do(lambda: go.wait(30))
     for _ in range(3):
         cache.close(version)
         assert cache.open("ds", "here", "f", "t", BLOCK) is version
     go.set()
-    cache._hand.submit(int).result(30)
+    cache._hand.do(int).result(30)
     assert version.file.read(0, 2) == b"xx"
     cache.close(version)
-    cache._hand.submit(int).result(30)
+    cache._hand.do(int).result(30)
     assert version.file.read(0, 2) is None
     assert cache.counts().hits == 1
 
 
-def test_a_cache_of_another_layout_is_dropped_and_what_is_unsent_is_not(tmp_path):
-    (tmp_path / "cache/v1/ab").mkdir(parents=True)
-    (tmp_path / "cache/v1/ab/x.data").write_bytes(b"x")
+@pytest.mark.parametrize("layout", [LAYOUT - 1, LAYOUT + 1])
+def test_a_cache_of_another_layout_is_dropped_and_what_is_unsent_is_not(tmp_path, layout):
+    other = tmp_path / f"cache/v{layout}"
+    (other / "ab").mkdir(parents=True)
+    for end in ("data", "side"):
+        (other / f"ab/x.{end}").write_bytes(b"x")
+    Index(other).close()
     (tmp_path / "staging").mkdir()
     (tmp_path / "staging/file-1.data").write_bytes(b"unsent")
-    Cache(tmp_path / "cache", BLOCK, keep_free_bytes=0).stop()
-    assert not (tmp_path / "cache/v1").exists()
+    cache = Cache(tmp_path / "cache", BLOCK, keep_free_bytes=0)
+    assert cache.used_bytes == 0
+    cache.stop()
+    assert not other.exists()
     assert (tmp_path / "staging/file-1.data").read_bytes() == b"unsent"
+
+
+async def test_the_folders_are_there_before_anything_is_read(make, tmp_path):
+    make().stop()
+    folders = sorted(one for one in (tmp_path / HERE).iterdir() if one.is_dir())
+    assert [one.name for one in folders] == list("0123456789abcdef")
+    assert {one.stat().st_mode & 0o077 for one in folders} == {0}
+
+
+async def test_a_version_is_one_file_that_tells_its_size(make, tmp_path):
+    cache = make(200 * BLOCK)
+    for size in (1, 3 * BLOCK + 17, 128 * BLOCK):
+        version = cache.open("ds", "here", f"f{size}", "t", size)
+        assert await keep(cache, version, Extent(0, size), bytes(size))
+        assert size_at(version.file.path) == size
+        cache.close(version)
+    cache.stop()
+    assert len(list(tmp_path.glob(f"{HERE}/*/*"))) == 3
+    Path(version.file.path).write_bytes(b"x" * 100)
+    with pytest.raises(OSError, match="no file of this cache"):
+        size_at(version.file.path)
+
+
+async def test_r6_a_hole_at_the_end_gives_its_whole_space_back_and_the_rest_stays(make):
+    size = 20 * BLOCK + 5000
+    cache = make(64 * BLOCK)
+    version = cache.open("ds", "here", "f", "t", size)
+    assert await keep(cache, version, Extent(0, size), b"x" * size)
+    version.file.drop(20)
+    assert on_disk(Path(version.file.path).parent) <= version.file.held_bytes == 20 * BLOCK + PAGE
+    assert version.file.read(0, 20 * BLOCK) == b"x" * 20 * BLOCK
+    cache.stop()
+    again = make(64 * BLOCK).open("ds", "here", "f", "t", size).file
+    assert list(again.here()) == list(range(20))
+    assert again.read(0, 20 * BLOCK) == b"x" * 20 * BLOCK
+
+
+async def test_a_closed_large_file_whose_head_is_damaged_is_evicted_whole(make, tmp_path):
+    size = 128 * BLOCK
+    first = make(200 * BLOCK)
+    version = first.open("ds", "here", "f", "t", size)
+    assert await keep(first, version, Extent(0, size), bytes(size))
+    first.stop()
+    with Path(version.file.path).open("r+b") as file:
+        file.write(b"damaged!")
+    cache = make(200 * BLOCK)
+    assert cache.reserve(100 * BLOCK)
+    assert cache.used_bytes == 100 * BLOCK
+    cache._hand.do(int).result(30)
+    assert on_disk(tmp_path) == 0
+
+
+@pytest.mark.parametrize("size", [1, BLOCK, 3 * BLOCK + 17, 4 * BLOCK])
+async def test_only_a_closed_version_of_which_no_block_is_missing_is_whole(make, size):
+    cache = make(64 * BLOCK)
+
+    def whole(name="f"):
+        return cache.has_whole("here", name, "t", size)
+
+    last = (size - 1) // BLOCK * BLOCK
+    assert not whole()
+    for number, there in enumerate([Extent(0, last), Extent(last, size), Extent(0, size)]):
+        version = cache.open("ds", "here", f"f{number}", "t", size)
+        assert await keep(cache, version, there, bytes(there.size))
+        assert not whole(f"f{number}"), "somebody has it open, who knows better"
+        cache.close(version)
+        assert whole(f"f{number}") is (there.size == size)
+    version = cache.open("ds", "here", "f2", "t", size)
+    version.file.drop(0)
+    cache.close(version)
+    assert not whole("f2")
+
+
+async def test_what_was_asked_for_whole_counts_as_used_last(make):
+    cache = make(5 * BLOCK)
+    await an_old_and_a_new_one(cache)
+    assert cache.has_whole("here", "old", "t", 2 * BLOCK)
+    assert cache.reserve(BLOCK)
+    assert cache.has_whole("here", "old", "t", 2 * BLOCK)
+    assert not cache.has_whole("here", "new", "t", 2 * BLOCK)
 
 
 async def test_every_stored_file_is_its_owners_alone(make):
     cache = make()
     version = cache.open("ds", "here", "f", "t", BLOCK)
-    assert not version.file.data_path.exists(), "who only looks leaves nothing"
+    assert not Path(version.file.path).exists(), "who only looks leaves nothing"
     await keep(cache, version, Extent(0, BLOCK), bytes(BLOCK))
-    assert {path.stat().st_mode & 0o077 for path in (version.file.data_path, version.file.side_path)} == {0}
+    assert Path(version.file.path).stat().st_mode & 0o077 == 0
 
 
 async def test_it_is_kept_over_restarts_and_a_smaller_quota_holds_from_the_start(make):
@@ -410,17 +503,17 @@ async def test_after_a_crash_of_the_machine_files_without_a_row_go(make, tmp_pat
     cache = make()
     version = cache.open("ds", "here", "f", "t", BLOCK)
     await keep(cache, version, Extent(0, BLOCK), bytes(BLOCK))
-    shutil.copytree(tmp_path / "v2", tmp_path / "crashed/v2")
-    stray = tmp_path / "crashed/v2/00" / ("0" * 64 + ".data")
+    shutil.copytree(tmp_path / HERE, tmp_path / "crashed" / HERE)
+    stray = tmp_path / "crashed" / HERE / "0" / ("0" * 64 + ".data")
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"x" * 5000)
     Cache(tmp_path / "crashed", BLOCK, keep_free_bytes=0).stop()
     assert stray.exists(), "a kill of the process leaves none, so nobody looks"
     shutil.rmtree(tmp_path / "crashed")
-    shutil.copytree(tmp_path / "v2", tmp_path / "crashed/v2")
+    shutil.copytree(tmp_path / HERE, tmp_path / "crashed" / HERE)
     stray.parent.mkdir(exist_ok=True)
     stray.write_bytes(b"x" * 5000)
-    monkeypatch.setattr("jupyter_alc.dms.engine.index._boot", lambda: "another")
+    monkeypatch.setattr("jupyter_alc.dms.engine.index.this_boot", lambda: "another")
     again = Cache(tmp_path / "crashed", 8 * BLOCK, keep_free_bytes=0)
     assert not stray.exists()
     assert again.open("ds", "here", "f", "t", BLOCK).file.read(0, 1) == b"\0"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_alc.dms.engine.line import Line
+from jupyter_alc.dms.engine.line import Busy, Line
 
 pytestmark = pytest.mark.unit
 MIB = 1024 * 1024
@@ -62,3 +62,16 @@ def test_whatever_is_seen_the_figures_stay_usable(samples):
     assert line.latency_seconds > 0
     assert line.bytes_per_second > 0
     assert 0 <= line.hole <= MIB
+
+
+def test_requests_that_end_one_after_the_other_share_the_line_as_long_as_they_run():
+    """Four begin at once and end at 1, 2, 3 and 4 s: the first had three beside it, the last one and a half."""
+    busy = Busy()
+    begun = [busy.change(10.0, 1) for _ in range(4)]
+    ended = [busy.change(10.0 + second, -1) for second in (1, 2, 3, 4)]
+    assert [(end - start) / second for start, end, second in zip(begun, ended, (1, 2, 3, 4), strict=True)] == [
+        4,
+        3.5,
+        3,
+        2.5,
+    ]

@@ -22,9 +22,18 @@ ANSWER = b"""<?xml version="1.0"?>
 
 
 def test_reads_kinds_sizes_times_and_tags():
-    folder, file = parse(ANSWER)
+    folder, file, _ = parse(ANSWER)
     assert (folder.path, folder.folder, folder.etag) == ("/results/ada", True, '"abc"')
     assert (file.path, file.folder, file.size, file.modified) == ("/results/ada/a b#.txt", False, 12, 1795535270.0)
+
+
+def test_what_the_server_says_nothing_of_is_told_with_its_status():
+    denied = parse(ANSWER)[2]
+    assert (denied.path, denied.status, denied.size) == ("/results/ada/denied", 403, None)
+    parts = b"<D:propstat><D:prop><D:getetag/></D:prop><D:status>HTTP/1.1 %d No</D:status></D:propstat>"
+    for told, meant in ((507, 507), (404, 500)):
+        text = b'<D:multistatus xmlns:D="DAV:"><D:response><D:href>/a</D:href>%b</D:response></D:multistatus>'
+        assert [one.status for one in parse(text % (parts % told))] == [meant]
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,31 @@ def test_only_so_many_may_wait(loop):
         await bridge.ask(never(), seconds=30)
 
     trio.run(main)
+
+
+def test_at_the_end_who_only_looks_is_answered_at_once_and_changes_are_still_done(loop):
+    async def changed():
+        await asyncio.sleep(0.1)
+        return "changed"
+
+    async def main():
+        bridge, heard = Bridge(loop), []
+
+        async def looking():
+            with pytest.raises(ArchiveUnreachable, match="ending"):
+                await bridge.ask(never())
+            heard.append("looked")
+
+        async def changing():
+            heard.append(await bridge.change(changed()))
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(looking)
+                nursery.start_soon(changing)
+                await trio.testing.wait_all_tasks_blocked()
+                bridge.end()
+            await looking()
+        assert heard == ["looked", "changed", "looked"]
+
+    trio.run(main)

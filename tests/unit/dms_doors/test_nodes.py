@@ -3,7 +3,7 @@
 import pytest
 
 from jupyter_alc.dms.entry import Entry
-from jupyter_alc.dms.fuse.nodes import ROOT, Nodes
+from jupyter_alc.dms.fuse.nodes import MOST_IDLE, ROOT, Nodes
 
 pytestmark = pytest.mark.unit
 
@@ -102,3 +102,42 @@ def test_the_top_stays(nodes):
     """Nothing takes the root away."""
     nodes.forget(ROOT, 5)
     assert nodes.get(ROOT) is nodes.at("")
+
+
+def numbered(number, name="f", token="1"):
+    return Entry(name, "file", 10, 0.0, token, number=number)
+
+
+def test_n13_a_name_the_engine_has_a_number_for_costs_no_node_when_it_is_listed(nodes):
+    """Whoever uses it gets one, and again the same inode."""
+    assert nodes.told("ds/f", numbered(70)) is None
+    assert not nodes.any_in("ds")
+    node = nodes.recall(70, "ds/f", numbered(70))
+    assert nodes.any_in("ds")
+    assert nodes.see("ds/f", numbered(70)) is node
+    assert node.ino == 70
+    nodes.forget(70, 1)
+    assert len(nodes) == 1
+    assert nodes.see("ds/f", numbered(70)).ino == 70
+
+
+def test_n13_a_number_of_an_older_version_is_recalled_no_more(nodes):
+    """The kernel looks the name up again."""
+    nodes.see("ds/f", numbered(71, token="2"))
+    assert nodes.recall(70, "ds/f", numbered(70)) is None
+
+
+def test_n13_nodes_that_nobody_uses_make_room_and_those_in_use_stay(nodes):
+    """A million names that are looked up one by one hold no memory."""
+    held = nodes.see("ds/held", numbered(2, "held"))
+    held.handles = 1
+    wrote = nodes.see("ds/wrote", numbered(3, "wrote"))
+    wrote.wrote = True
+    own = nodes.see("ds/own", file("own"))
+    own.lookups = 1
+    for number in range(MOST_IDLE + 1000):
+        nodes.see(f"ds/f{number}", numbered(1000 + number, f"f{number}"))
+    assert len(nodes) <= MOST_IDLE + 1
+    assert [nodes.at(f"ds/{name}") for name in ("held", "wrote", "own")] == [held, wrote, own]
+    assert nodes.get(1000) is None
+    assert nodes.keep(nodes.see("ds/f0", numbered(1000, "f0"))) is nodes.get(1000)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from jupyter_alc.core import errors
 from jupyter_alc.core.errors import BadInput
-from jupyter_alc.dms.access import clean_path, extent
 from jupyter_alc.dms.daemon.order import Order
 from jupyter_alc.dms.files import BLOCK_BYTES, AlignedBlocks
 from jupyter_alc.dms.filesystem import DmsFileSystem
 from jupyter_alc.dms.fuse.errnos import errno_of
 from jupyter_alc.dms.fuse.table import _row
+from jupyter_alc.dms.paths import clean_path
+from jupyter_alc.dms.ranges import extent
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,8 @@ import yaml
 
 from jupyter_alc.cli import VERBS
 from jupyter_alc.core import errors
-from jupyter_alc.magics.parsing import dms_spoken, piezo_spoken, vmm_spoken
+from jupyter_alc.magics import dms
+from jupyter_alc.magics.parsing import piezo_spoken, vmm_spoken
 from jupyter_alc.server import metrics
 
 pytestmark = pytest.mark.unit
@@ -42,7 +43,7 @@ def test_every_error_code_is_in_the_reference_with_its_status():
 
 
 def test_every_verb_is_in_the_reference():
-    for magic, spoken in {"%dms": dms_spoken(), "%piezo": piezo_spoken(), "%vmm": vmm_spoken()}.items():
+    for magic, spoken in {"%dms": dms.SPOKEN, "%piezo": piezo_spoken(), "%vmm": vmm_spoken()}.items():
         line = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{magic}`"))
         assert {verb for verb in spoken.verbs if f"`{verb}`" not in line} == set()
     line = next(line for line in REFERENCE.splitlines() if line.startswith("| `alc`"))
@@ -63,6 +64,18 @@ def test_every_metric_and_event_is_in_the_reference():
             assert f"`{metric._name}" in REFERENCE, metric._name
     for schema in (TOP / "jupyter_alc/etc/events").glob("*.yaml"):
         assert yaml.safe_load(schema.read_text())["$id"] in REFERENCE
+
+
+def test_every_metric_of_the_data_service_is_told_to_operators():
+    from jupyter_alc.dms.daemon.metrics import metrics_text
+    from jupyter_alc.dms.engine.cache import Counts
+    from jupyter_alc.dms.engine.measures import Measures, OfAdapter
+
+    text = metrics_text(Measures({"s3": OfAdapter()}, Counts(0, 0, 0, 0), 0, 0, 0), {})
+    names = re.findall(r"^# TYPE jupyter_alc_dms_(\w+) (?:counter|gauge|histogram)$", text, re.MULTILINE)
+    page = (TOP / "docs" / "operator.md").read_text()
+    assert len(names) >= 10
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 def test_every_page_that_a_page_names_is_there():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
 from alc_spawners.data import datasets_for, plan_for
+from jupyter_alc.core.dataset import Access, MountedDataset
 from jupyter_alc.core.errors import Unavailable
+from jupyter_alc.dms.renewal import Sessions
 
 pytestmark = pytest.mark.unit
 
@@ -78,3 +81,19 @@ async def test_credentials_with_a_mistake_are_told_without_their_place(path, log
     keys.write_text(KEYS)
     (one,) = await plan_for(str(path), str(keys), "ada", ["one"])
     assert one.credentials["password"] == "oyster"
+
+
+def test_w19_session_keys_are_renewed_when_a_third_of_their_time_is_over():
+    def dataset(name, **credentials):
+        return MountedDataset(name, name, "s3", "s3://b", Access.READ, credentials=credentials)
+
+    sessions = Sessions()
+    assert sessions.due == 0.0  # a Hub that was started anew does it at once
+    plan = [dataset("plain", access_key="a"), dataset("one", expires="2030-01-01T01:00:00+00:00")]
+    began = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    assert sessions.seen(plan, began) == {"one": {"expires": "2030-01-01T01:00:00+00:00"}}
+    assert sessions.due == began + 1200
+    sessions.seen([dataset("two", expires="2030-01-01T00:15:00+00:00"), *plan], began)
+    assert sessions.due == began + 300
+    assert sessions.seen(plan[:1], began) == {}
+    assert sessions.due == float("inf")

@@ -1,0 +1,1 @@
+"""Bringing files and folders into the cache on demand: plans, transfers, their history."""
