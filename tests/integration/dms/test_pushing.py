@@ -156,6 +156,32 @@ def test_r17_a_service_that_ends_while_it_pushes_ends_at_once(served):
     assert ended.wait(30)
 
 
+def test_r17_a_mount_that_somebody_takes_away_while_it_is_pushed_to_serves_who_reads_and_ends_at_once(served):
+    service, top, behind = served
+    content = (behind / "file").read_bytes()
+    read(top / "file")
+    forget(top / "file")
+    got, begun = [], threading.Event()
+
+    def reading():
+        with (top / "file").open("rb", buffering=0) as file:
+            while held := file.read(MIB // 8):
+                got.append(held)
+                if len(got) == 16:
+                    begun.set()
+                time.sleep(0.001)
+
+    reader = threading.Thread(target=reading)
+    reader.start()
+    assert begun.wait(30)
+    subprocess.run(["umount", "-l", top.parent], check=True)
+    reader.join(60)
+    assert b"".join(got) == content
+    before = time.monotonic()
+    service.stop()
+    assert time.monotonic() - before < 10
+
+
 @pytest.mark.long
 def test_r17_pages_that_the_kernel_gives_up_are_read_again(served):
     _, top, behind = served
