@@ -19,20 +19,23 @@ import hashlib
 import itertools
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path  # noqa: TC003  (pytest looks at the annotations)
 
 import pytest
 
-from jupyter_alc.core.errors import Exists, FileNotThere, NotEmpty, VersionChanged
+from jupyter_alc.core.errors import Denied, Exists, FileNotThere, NotEmpty, NotFolder, VersionChanged
 from jupyter_alc.dms.adapters.interface import (
     HIDDEN,
     Adapter,
+    AnsweredBadly,
+    Approaches,
     Checksums,
     Fills,
     Folders,
     OneStep,
     Pages,
+    Renewable,
     Streams,
     Uploads,
 )
@@ -127,6 +130,25 @@ class AdapterContract:
         put("file", b"three")
         with pytest.raises(VersionChanged):
             await adapter.read_range("file", 0, 3, token)
+
+    async def test_what_was_listed_is_looked_at_anew(self, adapter: Adapter, put: Put) -> None:
+        """No listing of before answers for what is there now: not for a version, not for an absence."""
+        put("run/file", b"one")
+        [old] = await adapter.listing("run")
+        put("run/file", b"three")
+        put("run/new", b"new")
+        seen = await adapter.info("run/file")
+        assert (seen.size, (await adapter.info("run/new")).size) == (5, 3)
+        assert seen.token != old.token
+        assert sorted((one.name, one.size) for one in await adapter.listing("run")) == [("file", 5), ("new", 3)]
+        with pytest.raises(VersionChanged):
+            await adapter.read_range("run/file", 0, 3, old.token)
+
+    async def test_a_file_is_never_an_empty_folder(self, adapter: Adapter, put: Put) -> None:
+        """Asking for its listing is an error, whichever."""
+        put("run/file", b"x")
+        with pytest.raises((NotFolder, FileNotThere, AnsweredBadly)):
+            await adapter.listing("run/file")
 
     async def test_many_read_at_once(self, adapter: Adapter, put: Put) -> None:
         """Sixteen ranges at the same time, each exact."""
@@ -239,6 +261,38 @@ class AdapterContract:
         put("file", b"another version")
         with contextlib.suppress(VersionChanged):
             assert not await adapter.checksum("file", token)
+
+    async def test_an_approach_changes_nothing(self, adapter: Adapter, put: Put) -> None:
+        """However often, and whatever is asked meanwhile."""
+        if not isinstance(adapter, Approaches):
+            pytest.skip("this adapter does not claim Approaches")
+        put("run/file", b"abcdef")
+        told = await asyncio.gather(adapter.approach(), adapter.info("run/file"), adapter.approach())
+        assert await adapter.read_range("run/file", 1, 4, told[1].token) == b"bcd"
+        await adapter.approach()
+        assert [one.name for one in await adapter.listing("run")] == ["file"]
+
+    @pytest.fixture
+    def credentials(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Those that the archive accepts, and others that it refuses; supply it for a `Renewable` adapter."""
+        pytest.skip("this adapter's credentials are not renewed, or its archive does not ask who is there")
+
+    async def test_other_credentials_are_asked_with_from_now_on(
+        self, adapter: Adapter, put: Put, credentials: tuple[Mapping[str, str], Mapping[str, str]]
+    ) -> None:
+        """For attributes, listings and reads alike; wrong ones are `Denied`, and right ones make all well again."""
+        assert isinstance(adapter, Renewable)
+        right, wrong = credentials
+        put("run/file", b"abcdef")
+        token = (await adapter.info("run/file")).token
+        adapter.renew(wrong)
+        for ask in (adapter.info("run/file"), adapter.listing("run"), adapter.read_range("run/file", 1, 4, token)):
+            with pytest.raises(Denied):
+                await ask
+        adapter.renew(right)
+        assert (await adapter.info("run/file")).token == token
+        assert [one.name for one in await adapter.listing("run")] == ["file"]
+        assert await adapter.read_range("run/file", 1, 4, token) == b"bcd"
 
     async def test_an_upload_is_not_seen_before_it_is_published(
         self, adapter: Adapter, put: Put, tmp_path: Path

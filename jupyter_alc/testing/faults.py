@@ -62,6 +62,7 @@ HANGS: Final = frozenset({Fault.HUNG, Fault.STALLED})
 class Counted:
     """What has passed; bytes are bodies and heads together."""
 
+    connections: int = 0
     requests: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
@@ -133,6 +134,7 @@ class FaultyProxy:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
+        self.counted.connections += 1
         there: _Pair | None = None
         try:
             while not self.down and (asked := await _head(reader)) is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import random
-from collections.abc import Callable  # noqa: TC003  (pytest looks at the annotations)
+from collections.abc import Callable, Mapping  # noqa: TC003  (pytest looks at the annotations)
 from dataclasses import dataclass
 
 import pytest
 
 from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere, VersionChanged
-from jupyter_alc.dms.adapters.interface import Adapter, Streams
+from jupyter_alc.dms.adapters.interface import Adapter, Approaches, Renewable, Streams
 from jupyter_alc.testing.adapters import Put  # noqa: TC001
 from jupyter_alc.testing.faults import HANGS, RIGHT, Fault, FaultyProxy
 
@@ -65,6 +66,62 @@ class FaultyAdapterContract:
             proxy.faults = iter(())
             assert await adapter.read_range("run/file", 1, 4, token) == b"bcd"
             await adapter.close()
+
+    async def test_an_approach_is_a_connection_that_the_next_read_finds(
+        self, put: Put, archive_at: tuple[str, int], adapter_at: Callable[[str], Adapter]
+    ) -> None:
+        """Nothing is asked by it, and that nobody is there is of no interest."""
+        put("run/file", b"abcdef")
+        with FaultyProxy(*archive_at) as proxy:
+            before, adapter = adapter_at(proxy.address), adapter_at(proxy.address)
+            try:
+                if not isinstance(adapter, Approaches):
+                    pytest.skip("this adapter does not claim Approaches")
+                token, counted = (await before.info("run/file")).token, proxy.counted
+                connections, requests = counted.connections, counted.requests
+                for _ in range(2):
+                    await adapter.approach()
+                await _until("connections", connections + 1, proxy)
+                assert (counted.connections - connections, counted.requests - requests) == (1, 0)
+                assert await adapter.read_range("run/file", 1, 4, token) == b"bcd"
+                assert (counted.connections - connections, counted.requests - requests) == (1, 1)
+            finally:
+                for one in (before, adapter):
+                    await one.close()
+            alone = adapter_at(proxy.address)
+        assert isinstance(alone, Approaches)
+        await alone.approach()
+        await alone.close()
+
+    async def test_what_was_refused_with_the_old_credentials_is_asked_once_more_with_the_new_ones(
+        self,
+        put: Put,
+        archive_at: tuple[str, int],
+        adapter_at: Callable[[str], Adapter],
+        credentials: tuple[Mapping[str, str], Mapping[str, str]],
+    ) -> None:
+        """They are renewed while questions are on their way (W19)."""
+        right, wrong = credentials
+        put("run/file", b"abcdef")
+        with FaultyProxy(*archive_at, round_trip_seconds=0.3) as proxy:
+            adapter = adapter_at(proxy.address)
+            assert isinstance(adapter, Renewable)
+            token = (await adapter.info("run/file")).token
+            for ask in (adapter.info("run/file"), adapter.listing("run"), adapter.read_range("run/file", 1, 4, token)):
+                adapter.renew(wrong)
+                requests, told = proxy.counted.requests, asyncio.ensure_future(ask)
+                await _until("requests", requests + 1, proxy)
+                adapter.renew(right)
+                assert await told
+                assert proxy.counted.requests - requests == 2
+            await adapter.close()
+
+
+async def _until(counted: str, number: int, proxy: FaultyProxy) -> None:
+    """Wait for what the proxy counts, on a thread of its own."""
+    async with asyncio.timeout(10):
+        while getattr(proxy.counted, counted) < number:  # noqa: ASYNC110  (it is no task of this loop)
+            await asyncio.sleep(0.01)
 
 
 @dataclass

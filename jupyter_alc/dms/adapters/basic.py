@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import aiohttp
 import fsspec
+from fsspec.archive import AbstractArchiveFileSystem
+from fsspec.core import split_protocol
 
 from jupyter_alc.core.errors import (
     AlcError,
@@ -16,112 +23,290 @@ from jupyter_alc.core.errors import (
     Denied,
     FileNotThere,
     Missing,
+    NotFolder,
     VersionChanged,
 )
-from jupyter_alc.dms.adapters.interface import HIDDEN, AnsweredBadly, Capabilities
+from jupyter_alc.dms.adapters.basic_http import WEB, bound
+from jupyter_alc.dms.adapters.basic_s3 import is_s3, read_object, watch
+from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
+from jupyter_alc.dms.adapters.pipes import broke_off
+from jupyter_alc.dms.adapters.s3_answers import can_be_name, is_name, quoted
+from jupyter_alc.dms.adapters.s3_bucket import absent
+from jupyter_alc.dms.adapters.versions import changed
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
-_VERSIONS = ("ETag", "etag", "version_id", "generation")
+T = TypeVar("T")
+_VERSIONS: Final = ("ETag", "etag", "version_id", "generation", "CRC")
 """What names a version, the first that a file system tells; else all the times it tells do."""
-_AT_ONCE = 8
-_TIMES = ("LastModified", "last_modified", "mtime", "created", "modified", "updated", "date_time")
+_AT_ONCE: Final = 8
+_TIMES: Final = (
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "mtime",
+    "created",
+    "modified",
+    "updated",
+    "date_time",
+)
+_SEEN_THROUGH: Final = frozenset({"simplecache", "filecache", "blockcache", "cached", "dir"})
+_WEB: Final = WEB | {"sync-http", "sync-https"}
+_ANSWERS: Final = (FileNotFoundError, NotADirectoryError, PermissionError, VersionChanged, NotFolder, Denied)
+"""What a file system says that is well."""
 
 
 class BasicAdapter:
-    """What `fsspec.url_to_fs(url, **credentials)` opens. The version is checked before and after each read."""
+    """What `fsspec.url_to_fs(url, **credentials)` opens, at the first question.
+
+    The version is checked before and after each read; S3's answers tell it themselves. What failed is opened anew.
+    """
 
     def __init__(self, url: str, credentials: Mapping[str, str]) -> None:
-        try:
-            self._files, self._top = fsspec.url_to_fs(url, skip_instance_cache=True, **credentials)
-        except ImportError as error:
-            raise Missing(f"fsspec lacks a package for {url}.", next_step="Install the one it names.") from error
-        except (ValueError, TypeError) as error:
-            raise BadInput(f"fsspec cannot open {url}.", next_step="Check url and credentials.", field="url") from error
+        _must_be_openable(url)
+        self._url, self._words = url, dict(credentials)
+        self._opened: _Opened | None = None
+        self._opening = threading.Lock()
+        # threads of its own: an archive that hangs must not hold up what others do beside the loop
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fsspec")
 
     @property
     def capabilities(self) -> Capabilities:
         """Ranges, and nothing that changes."""
-        return Capabilities()
+        return Capabilities(parallel=_AT_ONCE)
 
     async def close(self) -> None:
         """Let the file system go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def info(self, path: str) -> Entry:
         """What fsspec's `info` tells."""
-        return _entry(path, await self._call(path, self._files.info, self._at(path)))
+        opened, told = await self._call(path, lambda opened, at: (opened, opened.files.info(at)))
+        if not _is_plain(told):
+            raise absent(path)
+        return _entry(path, told, opened.version)
 
     async def listing(self, path: str) -> list[Entry]:
-        """What fsspec's `ls` tells; one call, and one more for each file whose size it leaves out."""
-        told = await self._call(path, lambda: self._files.ls(self._at(path), detail=True, refresh=True))
-        named = [(str(one["name"]).rstrip("/").rpartition("/")[2], one) for one in told]
-        shown = [
-            (f"{path}/{name}" if path else name, one) for name, one in named if name and not name.startswith(HIDDEN)
-        ]
-        entries = [_entry(inside, one) for inside, one in shown if not _lacks_size(one)]
-        asked = [inside for inside, one in shown if _lacks_size(one)]
+        """What fsspec's `ls` tells; one call, and one more for each name of which it does not tell all."""
+        opened, shown = await self._call(path, lambda opened, at: (opened, dict(_shown(opened.files, at, path))))
+        entries = [_entry(inside, one, opened.version) for inside, one in shown.items() if _tells_all(one)]
+        asked = [inside for inside, one in shown.items() if not _tells_all(one)]
         for at in range(0, len(asked), _AT_ONCE):
             found = await asyncio.gather(*(self._if_there(inside) for inside in asked[at : at + _AT_ONCE]))
             entries += [one for one in found if one is not None]
         return entries
 
     async def _if_there(self, path: str) -> Entry | None:
-        """None for a file that was removed since its folder was listed."""
+        """None for a name that was removed since its folder was listed."""
         try:
             return await self.info(path)
         except FileNotThere:
             return None
 
     async def read_range(self, path: str, start: int, stop: int, if_token: str) -> bytes:
-        """Look, read, look again: the basic level has no condition to send along."""
-        await self._check(path, if_token)
-        got = await self._call(path, lambda: self._files.cat_file(self._at(path), start=start, end=stop))
-        await self._check(path, if_token)
-        if len(got) != stop - start:
-            raise ArchiveUnreachable(f"{path} broke off in the middle.", next_step="Try again.")
-        return bytes(got)
+        """Look, read, look again, where the file system takes no condition and shows no answer's head."""
+        if start >= stop:
+            return b""
 
-    async def _check(self, path: str, if_token: str) -> None:
-        if not same_version((await self.info(path)).token, if_token):
-            raise VersionChanged(f"{path} changed in the archive.", next_step="Open it again to see the new version.")
+        def read(opened: _Opened, at: str) -> bytes:
+            if is_s3(opened.files):
+                got = read_object(opened.files, at, path, start, stop, if_token=if_token)
+            else:
+                _must_be(opened, at, path, if_token)
+                got = bytes(opened.files.cat_file(at, start=start, end=stop))
+                _must_be(opened, at, path, if_token)
+                if opened.is_replaced():
+                    raise changed(path)
+            if len(got) != stop - start:
+                raise broke_off()
+            return got
 
-    def _at(self, path: str) -> str:
-        if ".." in path.split("/"):
-            raise FileNotThere(f"{path} cannot be in the archive.", next_step="List its folder to see what is.")
-        top = str(self._top)
-        return f"{top.rstrip('/')}/{path}" if path and top else path or top
+        return await self._call(path, read)
 
-    async def _call(self, path: str, ask: Callable[..., Any], *given: Any) -> Any:
+    async def _call(self, path: str, ask: Callable[[_Opened, str], T]) -> T:
+        """Ask on a thread, with the file system and what it calls `path`."""
+        if path and not all(can_be_name(part) for part in path.split("/")):
+            raise absent(path)
+
+        def asked() -> T:
+            opened = self._open()
+            try:
+                with opened.turn:
+                    opened.files.invalidate_cache()  # what it listed before is no answer; the engine keeps all
+                    return ask(opened, opened.at(path))
+            except _ANSWERS:
+                raise
+            except Exception:  # its connection may be dead, or what it keeps of a file damaged
+                self._forget(opened)
+                raise
+
         try:
-            return await asyncio.to_thread(ask, *given)
-        except FileNotFoundError as error:
-            raise FileNotThere(f"{path} is not in the archive.", next_step="List its folder to see what is.") from error
-        except PermissionError as error:
-            raise Denied(f"The archive does not allow this with {path}.", next_step="Check the credentials.") from error
+            return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, asked)
         except AlcError:
             raise
+        except FileNotFoundError as error:
+            if not _is_said(error):
+                raise _no_answer() from error
+            raise absent(path) from error
+        except NotADirectoryError as error:
+            raise _no_folder(path) from error
+        except PermissionError as error:
+            raise Denied(f"The archive does not allow this with {path}.", next_step="Check the credentials.") from error
         except Exception as error:  # fsspec's file systems raise whatever their libraries do
-            raise ArchiveUnreachable("The archive does not answer.", next_step="Try again.") from error
+            raise _no_answer() from error
+
+    def _open(self) -> _Opened:
+        """What there is now: an archive file that was replaced is opened anew. What fails is tried again."""
+        before = self._opened
+        if before is not None:
+            try:
+                if not before.is_replaced():
+                    return before
+            except Exception:
+                self._forget(before)
+                raise
+        with self._opening:
+            if self._opened is before:
+                self._opened = self._made()
+            assert self._opened is not None
+            return self._opened
+
+    def _forget(self, opened: _Opened) -> None:
+        """Open anew at the next question; s3fs mends its connections itself."""
+        with self._opening:
+            if self._opened is opened and not is_s3(opened.files):
+                self._opened = None
+
+    def _made(self) -> _Opened:
+        """Some connect here, or read a whole table of contents."""
+        behind, options = self._url.partition("::")[2], dict[str, Any](self._words)
+        try:
+            if (protocol := split_protocol(behind)[0]) in WEB and "::" not in behind:
+                web, at = fsspec.url_to_fs(behind, skip_instance_cache=True)
+                options[protocol] = bound(web.info(at))
+            files, top = fsspec.url_to_fs(self._url, skip_instance_cache=True, **options)
+        except ImportError as error:
+            raise _lacks(self._url) from error
+        except FileNotFoundError as error:  # of the archive, not of what was asked
+            raise _no_answer() from error
+        except (ValueError, TypeError) as error:
+            if behind and isinstance(error, ValueError):  # of what came from there
+                raise _no_answer() from error
+            raise _no_address(self._url) from error
+        return _Opened(files, str(top), behind)
 
 
-def _lacks_size(told: Mapping[str, Any]) -> bool:
-    return told.get("type") != "directory" and told.get("size") is None
+class _Opened:
+    """A file system, its top, and for one that is made of a file `behind` it, which version of that file it has."""
+
+    def __init__(self, files: Any, top: str, behind: str) -> None:
+        self.files, self._top = files, top
+        self.turn: AbstractContextManager[object] = nullcontext()
+        self.version = ""
+        self._file: tuple[Any, str] | None = None
+        if (kept := getattr(files, "dircache", None)) is not None and hasattr(kept, "use_listings_cache"):
+            kept.use_listings_cache = False
+        if is_s3(files):
+            watch(files)
+        if behind and isinstance(files, AbstractArchiveFileSystem):
+            self.turn = threading.Lock()  # they share one place in the file among all who read
+            self._file = fsspec.url_to_fs(behind, skip_instance_cache=True)
+            self.version = self._version_now()
+
+    def at(self, path: str) -> str:
+        """What the file system calls `path`."""
+        return f"{self._top.rstrip('/')}/{path}" if path and self._top else path or self._top
+
+    def is_replaced(self) -> bool:
+        """Whether it is made of a file that is another one now."""
+        return self._file is not None and self._version_now() != self.version
+
+    def _version_now(self) -> str:
+        assert self._file is not None
+        files, at = self._file
+        files.invalidate_cache()
+        try:
+            return _token(files.info(at))
+        except (FileNotFoundError, KeyError) as error:  # it tells nothing of what was asked
+            raise _no_answer() from error
 
 
-def _entry(path: str, told: Mapping[str, Any]) -> Entry:
+def _must_be_openable(url: str) -> None:
+    """Find what the address needs without opening it. What lists over HTTP is no business of fsspec's."""
+    bits = url.split("::")
+    protocols = [split_protocol(bit)[0] or (bit if len(bits) > 1 and "/" not in bit else "file") for bit in bits]
+    try:
+        for protocol in protocols:
+            fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        raise _lacks(url) from error
+    except (ValueError, TypeError) as error:
+        raise _no_address(url) from error
+    if next((one for one in protocols if one not in _SEEN_THROUGH), "") in _WEB:
+        # it takes folders for files, any page for a folder, and whatever goes wrong for an absence
+        raise BadInput(f"fsspec cannot show the folders of {url}.", next_step="Write adapter: http.", field="adapter")
+
+
+def _shown(files: Any, at: str, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What lies in a folder by its path, as it is told; a folder hides a file of its name."""
+    folder = at.strip("/")
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in files.ls(at, detail=True, refresh=True):
+        told = str(one["name"])
+        if told.strip("/") == folder:
+            if not told.endswith("/") and one.get("type") != "directory":
+                raise _no_folder(path)
+            continue  # an object store's marker of the folder itself, or a key with an empty name
+        name = told.rstrip("/").rpartition("/")[2]
+        if is_name(name) and (name not in found or one.get("type") == "directory"):
+            found[name] = one
+    return ((f"{path}/{name}" if path else name, one) for name, one in found.items())
+
+
+def _must_be(opened: _Opened, at: str, path: str, if_token: str) -> None:
+    if not same_version(_entry(path, opened.files.info(at), opened.version).token, if_token):
+        raise changed(path)
+
+
+def _is_said(error: FileNotFoundError) -> bool:
+    """Whether the archive said so: there are libraries that take any failure for an absence, and name it as cause."""
+    cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if status is not None:
+        return status in {404, 410}
+    return isinstance(cause, FileNotFoundError) or not isinstance(cause, OSError | aiohttp.ClientError)
+
+
+def _is_plain(told: Mapping[str, Any]) -> bool:
+    """Whether this is a file or a folder, and no link, device or queue."""
+    return told.get("type", "file") in {"file", "directory"}
+
+
+def _tells_all(told: Mapping[str, Any]) -> bool:
+    return _is_plain(told) and (told.get("type") == "directory" or told.get("size") is not None)
+
+
+def _entry(path: str, told: Mapping[str, Any], behind: str) -> Entry:
     name = path.rpartition("/")[2]
     if told.get("type") == "directory":
         return Entry(name, "directory", 0, 0.0, '"folder"')
-    if _lacks_size(told):
+    if told.get("size") is None:
         raise AnsweredBadly(f"The archive does not tell the size of {path}.", next_step="Try again.")
-    size = int(told["size"])
+    return Entry(name, "file", int(told["size"]), _mtime(told), _token(told, behind))
+
+
+def _token(told: Mapping[str, Any], behind: str = "") -> str:
+    """Of what names the version, else of the times, the size, and the version of the archive file `behind` it."""
+    if told.get("ETag"):
+        return quoted(str(told["ETag"]))
     named = next((str(told[key]).strip('"') for key in _VERSIONS if told.get(key)), None)
-    version = [named] if named else [f"{key}={_seconds(told[key])}" for key in _TIMES if told.get(key)]
-    digest = hashlib.sha256("\n".join([*version, str(size)]).encode()).hexdigest()[:32]
-    return Entry(name, "file", size, _mtime(told), f'"{digest}"')
+    version = [named] if named else [f"{key}={_seconds(told[key])}" for key in _TIMES if told.get(key)] + [behind]
+    digest = hashlib.sha256("\n".join([*version, str(int(told["size"]))]).encode()).hexdigest()[:32]
+    return f'"{digest}"'
 
 
 def _mtime(told: Mapping[str, Any]) -> float:
@@ -135,3 +320,19 @@ def _seconds(when: Any) -> float | str:
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     return float(when) if isinstance(when, int | float) else str(when)
+
+
+def _no_folder(path: str) -> NotFolder:
+    return NotFolder(f"{path} is a file.", next_step="List its folder.")
+
+
+def _no_answer() -> ArchiveUnreachable:
+    return ArchiveUnreachable("The archive does not answer.", next_step="Try again.")
+
+
+def _lacks(url: str) -> Missing:
+    return Missing(f"fsspec lacks a package for {url}.", next_step="Install the one it names.")
+
+
+def _no_address(url: str) -> BadInput:
+    return BadInput(f"fsspec cannot open {url}.", next_step="Check url and credentials.", field="url")

@@ -12,7 +12,7 @@ from yarl import URL
 from jupyter_alc.core.errors import BadInput, Denied, FileNotThere
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.asking import MOVED, Asking, authorization, below
-from jupyter_alc.dms.adapters.indexes import folder_entry, index
+from jupyter_alc.dms.adapters.indexes import can_be_index, folder_entry, index
 from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
 from jupyter_alc.dms.adapters.ranged import FINE, HEADED, RangedReads
 from jupyter_alc.dms.adapters.statuses import error_of
@@ -37,6 +37,8 @@ class HttpAdapter(RangedReads):
         self._base = URL(url.rstrip("/"), encoded=True)
         if self._base.scheme not in {"http", "https"} or not self._base.host:
             raise BadInput(f"{url!r} is not a web address.", next_step="Write https://host/folder.", field="url")
+        if self._base.raw_query_string or self._base.raw_fragment:  # names go behind a path
+            raise BadInput(f"{url!r} is no folder's address.", next_step="Write https://host/folder.", field="url")
         self._asking = Asking(authorization(credentials))
         self._ranges = "full"
 
@@ -100,17 +102,19 @@ class HttpAdapter(RangedReads):
     async def _index(self, path: str) -> Index:
         url = below(self._base, path, folder=True)
         async with self._asking.sent("GET", url) as answer:
-            text, kind, now = await answer.read(), answer.content_type, server_time(answer.headers.get("Date"))
+            kind, now = answer.content_type, server_time(answer.headers.get("Date"))
             if answer.status == 403:
                 raise Denied(f"The server does not list {path or 'its top'}.", next_step="Read files by their names.")
             if answer.status != 200:
                 raise error_of(answer.status, "GET", path)
+            if not can_be_index(kind):  # a file, of whatever size, from a server that takes no notice of the slash
+                answer.close()
+                raise _no_index(path)
+            text = await answer.read()
         try:
             return index(text, kind, url.raw_path, now)
         except NotAnAnswer as error:
-            raise AnsweredBadly(
-                f"The server shows no index of {path or 'its top'}.", next_step="Read files by their names."
-            ) from error
+            raise _no_index(path) from error
 
     def _head(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = below(self._base, path)
@@ -154,6 +158,10 @@ def _is_page(name: str, answer: aiohttp.ClientResponse) -> bool:
     """Whether this is an HTML page, and none that somebody keeps there under this name."""
     versions = {"ETag", "Last-Modified"} & set(answer.headers)
     return answer.content_type == "text/html" and not versions and not name.lower().endswith((".html", ".htm"))
+
+
+def _no_index(path: str) -> AnsweredBadly:
+    return AnsweredBadly(f"The server shows no index of {path or 'its top'}.", next_step="Read files by their names.")
 
 
 def _page(path: str) -> AnsweredBadly:

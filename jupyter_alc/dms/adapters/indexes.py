@@ -17,6 +17,7 @@ from jupyter_alc.dms.entry import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _TITLES: Final = ("index of", "directory listing")
 
 
@@ -26,6 +27,11 @@ class Index:
 
     entries: list[Entry]
     names: list[str]
+
+
+def can_be_index(content_type: str) -> bool:
+    """Say whether a page of this kind can be one."""
+    return "json" in content_type or content_type in _PAGES
 
 
 def index(text: bytes, content_type: str, at: str = "/", now: float = math.inf) -> Index:

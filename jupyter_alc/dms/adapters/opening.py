@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jupyter_alc.dms.adapters.interface import Adapter
 
 GROUP: Final = "jupyter_alc.adapters"
+_WEB: Final = ("http://", "https://")
 
 
 def known_adapters() -> list[str]:
@@ -21,6 +22,10 @@ def known_adapters() -> list[str]:
 def open_adapter(dataset: MountedDataset) -> Adapter:
     """Make the adapter of `dataset`. Opens no connection.
 
+    What fsspec would read over HTTP the adapter `http` does: fsspec takes any page for a folder, folders for files, and
+    whatever goes wrong for an absence.
+
     Raises `BadInput` naming the adapters there are for an unknown one, `Missing` when what it needs is not installed.
     """
-    return cast("Adapter", plugin(GROUP, dataset.adapter)(dataset.url, dict(dataset.credentials)))
+    name = "http" if dataset.adapter == "fsspec" and dataset.url.startswith(_WEB) else dataset.adapter
+    return cast("Adapter", plugin(GROUP, name)(dataset.url, dict(dataset.credentials)))

@@ -105,6 +105,11 @@ class S3Folders(ABC):
         found = await self._bucket.below(folder, MOST_RENAMED)
         if found is None or any(key != folder and not key.startswith(f"{folder}{HIDDEN}") for key in found):
             raise NotEmpty(f"{path} is not empty.", next_step="Remove what is in it first.")
+        if folder in found and found[folder].size:
+            raise NotEmpty(
+                f"What stands for the folder {path} in the archive holds bytes, which no folder shows.",
+                next_step=f"Ask the archive's owner whether the object {folder} may go.",
+            )
         await self._keep_folder_of(path)
         await self._remove(path, found)
 

@@ -1,6 +1,10 @@
 """The basic level: the contract's reading half on file systems that fsspec knows, and what an archive file is."""
 
+import asyncio
+import contextlib
 import io
+import itertools
+import os
 import tarfile
 import uuid
 import zipfile
@@ -9,13 +13,30 @@ import fsspec
 import pytest
 from aiohttp import web
 
-from jupyter_alc.core.errors import BadInput, FileNotThere, Missing
+from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.core.errors import (
+    ArchiveUnreachable,
+    BadInput,
+    Denied,
+    FileNotThere,
+    Missing,
+    NotFolder,
+    VersionChanged,
+)
 from jupyter_alc.dms.adapters.basic import BasicAdapter
 from jupyter_alc.dms.adapters.interface import AnsweredBadly, Folders, Uploads
+from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.testing.adapters import AdapterContract
+from jupyter_alc.testing.faults import Fault, FaultyProxy
+from jupyter_alc.testing.faulty_adapters import FaultyAdapterContract
 from labs.moto import Moto
 
 pytestmark = pytest.mark.contract
+
+
+def opened(url, words=()):
+    """By the door that the engine takes."""
+    return open_adapter(MountedDataset("d", "D", "fsspec", url, Access.READ, credentials=dict(words)))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +80,7 @@ async def test_a_size_that_a_listing_leaves_out_is_asked_for_and_never_taken_for
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    adapter = BasicAdapter(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/", {})
+    adapter = opened(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/")
     try:
         if told:
             [one] = await adapter.listing("")
@@ -70,26 +91,342 @@ async def test_a_size_that_a_listing_leaves_out_is_asked_for_and_never_taken_for
                 with pytest.raises(AnsweredBadly):
                     await asked
     finally:
+        await adapter.close()
         await runner.cleanup()
 
 
-class TestS3fs(AdapterContract):
+class TestS3fs(AdapterContract, FaultyAdapterContract):
     """s3:// through s3fs, as any other store would be that has an fsspec file system and no adapter of ours."""
 
     unspeakable = "\n"  # moto finds no way to such a key
+
+    @pytest.fixture(autouse=True)
+    def soon(self, monkeypatch):
+        """Before its second try botocore waits half a second, on average."""
+        monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
     @pytest.fixture
     def bucket(self, store):
         return store.bucket()
 
     @pytest.fixture
-    def put(self, store, bucket):
-        return lambda path, data: store.client.put_object(Bucket=bucket, Key=f"top/{path}", Body=data)
+    def plant(self, store, bucket):
+        return lambda key, data: store.client.put_object(Bucket=bucket, Key=key, Body=data)
 
     @pytest.fixture
-    async def adapter(self, put, store, bucket):
-        words = {"key": "a", "secret": "s", "endpoint_url": store.state["endpoint"]}
-        return BasicAdapter(f"s3://{bucket}/top", words)
+    def put(self, plant):
+        return lambda path, data: plant(f"top/{path}", data)
+
+    @pytest.fixture
+    def adapter_at(self, bucket):
+        return lambda at: opened(f"s3://{bucket}/top", {"key": "a", "secret": "s", "endpoint_url": f"http://{at}"})
+
+    @pytest.fixture
+    def archive_at(self, store):
+        return "127.0.0.1", int(store.state["endpoint"].rpartition(":")[2])
+
+    @pytest.fixture
+    async def adapter(self, put, adapter_at, archive_at):
+        host, port = archive_at
+        adapter = adapter_at(f"{host}:{port}")
+        yield adapter
+        await adapter.close()
+
+    async def test_a_folders_marker_is_no_file_in_it_whatever_it_holds(self, adapter, put):
+        put("made/", b"")
+        put("noted/", b"bytes that no file of a folder has")
+        put("noted/file", b"x")
+        assert [(one.name, one.kind) for one in await adapter.listing("")] == [
+            ("made", "directory"),
+            ("noted", "directory"),
+        ]
+        assert await adapter.listing("made") == []
+        assert [one.name for one in await adapter.listing("noted")] == ["file"]
+        for path in ("made", "noted"):
+            assert (await adapter.info(path)).is_folder
+        for path in ("made/made", "noted/", "noted/noted"):
+            with pytest.raises(FileNotThere):
+                await adapter.info(path)
+
+    async def test_n8_keys_that_can_be_no_names_are_left_out_and_never_reached(self, adapter, put):
+        for path in ("/empty", "a//b", "../up", "./here", "a/.alc-upload-1", "a/good"):
+            put(path, b"x")
+        assert [one.name for one in await adapter.listing("")] == ["a"]
+        assert [one.name for one in await adapter.listing("a")] == ["good"]
+        for path in ("a//b", "../up", "./here", "/empty", "."):
+            with pytest.raises(FileNotThere):
+                await adapter.info(path)
+
+    async def test_a_folder_hides_a_file_of_its_name_in_listings(self, adapter, put):
+        put("run", b"hidden")
+        put("run/42.nxs", b"42")
+        assert [(one.name, one.kind) for one in await adapter.listing("")] == [("run", "directory")]
+
+    @pytest.mark.parametrize(
+        "fault", [Fault.OTHER_RANGE, Fault.OTHER_VERSION, Fault.LONG, Fault.SHORT, Fault.ENDLESS, Fault.PAGE]
+    )
+    async def test_every_answer_of_a_read_is_looked_at(self, adapter_at, archive_at, put, fault):
+        """s3fs hands over whatever bytes it gets."""
+        data = bytes(range(256)) * 40
+        put("run/file", data)
+        with FaultyProxy(*archive_at) as proxy:
+            adapter = adapter_at(proxy.address)
+            seen = await adapter.info("run/file")
+            for before in range(3):
+                proxy.faults = iter([*[None] * before, fault])
+                with contextlib.suppress(ArchiveUnreachable, VersionChanged):
+                    assert await adapter.read_range("run/file", 1000, 3000, seen.token) == data[1000:3000]
+            proxy.faults, asked = iter(()), proxy.counted.requests
+            assert await adapter.read_range("run/file", 1000, 3000, seen.token) == data[1000:3000]
+            assert proxy.counted.requests - asked == 1
+            await adapter.close()
+
+    @pytest.mark.parametrize("fault", [Fault.PAGE, Fault.REFUSED, Fault.BROKEN, Fault.GATEWAY, Fault.UNKNOWN])
+    async def test_no_page_and_no_refusal_is_an_absence(self, adapter_at, archive_at, put, fault):
+        """Whichever of the requests of a question meets it: a name that is not there takes two."""
+        put("run/file", b"x")
+        with FaultyProxy(*archive_at) as proxy:
+            adapter = adapter_at(proxy.address)
+            for ask, path in ((adapter.info, "absent"), (adapter.info, "run"), (adapter.listing, "run")):
+                for before in range(2 if ask == adapter.info else 1):
+                    proxy.faults = itertools.chain([None] * before, itertools.repeat(fault))
+                    with pytest.raises((ArchiveUnreachable, Denied)):
+                        await ask(path)
+            await adapter.close()
+
+    async def test_an_archive_that_hangs_holds_up_nothing_but_itself(self, adapter_at, archive_at, put):
+        """However many questions wait for it, what others do beside the loop goes on."""
+        put("file", b"x")
+        with FaultyProxy(*archive_at) as proxy:
+            adapter, proxy.faults = adapter_at(proxy.address), itertools.repeat(Fault.HUNG)
+            asked = [asyncio.ensure_future(adapter.info("file")) for _ in range(64)]
+            while not proxy.counted.requests:
+                await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: "others"), 5) == "others"
+            assert not any(one.done() for one in asked)
+            for one in asked[8:]:
+                one.cancel()
+        for one in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(one, ArchiveUnreachable | asyncio.CancelledError)
+        await adapter.close()
+
+    async def test_a_file_that_has_become_shorter_is_another_version(self, adapter, put):
+        put("file", b"long enough")
+        token = (await adapter.info("file")).token
+        put("file", b"x")
+        with pytest.raises(VersionChanged):
+            await adapter.read_range("file", 5, 8, token)
+
+
+class OnAnArchiveFile(AdapterContract):
+    """A ZIP or TAR file in a folder: put writes all of it anew, and what is read is what it holds now."""
+
+    @pytest.fixture
+    def put(self, tmp_path):
+        held = {}
+
+        def put(path, data):
+            held[path] = data
+            self.write(tmp_path / "new", held)
+            (tmp_path / "new").replace(tmp_path / "runs")
+
+        return put
+
+    @pytest.fixture
+    async def adapter(self, put, address):
+        adapter = BasicAdapter(address, {})
+        yield adapter
+        await adapter.close()
+
+    async def test_many_files_are_read_at_once_each_exact(self, adapter, put):
+        """The file system has one place in the file for all who read; its table is made at the first question."""
+        files = {f"run/{number}": os.urandom(50_000) for number in range(16)}
+        for name, data in files.items():
+            put(name, data)
+        seen = dict(zip(files, await asyncio.gather(*map(adapter.info, files)), strict=True))
+        for _ in range(5):
+            reads = [adapter.read_range(name, 100, 49_000, seen[name].token) for name in files]
+            assert await asyncio.gather(*reads) == [data[100:49_000] for data in files.values()]
+
+    async def test_no_read_mixes_an_archive_file_with_the_one_that_replaced_it(self, adapter, put):
+        """Of the same size, the same time and the same places in it."""
+        old, new = os.urandom(12 << 20), os.urandom(12 << 20)
+        put("big", old)
+        token = (await adapter.info("big")).token
+        assert await adapter.read_range("big", 0, 1 << 20, token) == old[: 1 << 20]
+        put("big", new)
+        with pytest.raises(VersionChanged):
+            await adapter.read_range("big", 8 << 20, 9 << 20, token)
+        seen = await adapter.info("big")
+        assert await adapter.read_range("big", 8 << 20, 9 << 20, seen.token) == new[8 << 20 : 9 << 20]
+
+
+class OnAZipFile(OnAnArchiveFile):
+    def write(self, to, held):
+        with zipfile.ZipFile(to, "w") as made:
+            for name, data in held.items():
+                made.writestr(zipfile.ZipInfo(name), data)
+
+
+class OnATarFile(OnAnArchiveFile):
+    def write(self, to, held):
+        with tarfile.open(to, "w") as made:
+            for name, data in held.items():
+                about = tarfile.TarInfo(name)
+                about.size = len(data)
+                made.addfile(about, io.BytesIO(data))
+
+
+class BehindAFolder:
+    protocol: str
+
+    @pytest.fixture
+    def address(self, tmp_path):
+        return f"{self.protocol}::file://{tmp_path}/runs"
+
+
+class BehindHttp:
+    protocol: str
+    etags = True
+
+    @pytest.fixture
+    async def address(self, tmp_path):
+        async def prepared(_, response):
+            if not self.etags:
+                response.headers.pop("ETag", None)
+
+        app = web.Application()
+        app.router.add_static("/", tmp_path)
+        app.on_response_prepare.append(prepared)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"{self.protocol}::http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/runs"
+        await runner.cleanup()
+
+
+class TestZipInAFolder(BehindAFolder, OnAZipFile):
+    protocol = "zip"
+
+
+class TestZipBehindHttp(BehindHttp, OnAZipFile, FaultyAdapterContract):
+    protocol = "zip"
+
+    @pytest.fixture
+    def archive_at(self, address):
+        return "127.0.0.1", int(address.rpartition(":")[2].partition("/")[0])
+
+    @pytest.fixture
+    def adapter_at(self):
+        return lambda at: BasicAdapter(f"zip::http://{at}/runs", {})
+
+    @pytest.mark.parametrize(
+        "fault",
+        [Fault.OTHER_RANGE, Fault.OTHER_VERSION, Fault.LONG, Fault.SHORT, Fault.CUT, Fault.PAGE, Fault.RANGE_IGNORED],
+    )
+    async def test_every_answer_is_looked_at_and_nothing_of_a_bad_one_is_kept(self, adapter_at, archive_at, put, fault):
+        """fsspec's HTTP file takes any part of any version, and keeps what it got."""
+        data = os.urandom(13 << 20)
+        put("big", data)
+        with FaultyProxy(*archive_at) as proxy:
+            for before in range(5):
+                adapter, proxy.faults = adapter_at(proxy.address), iter([*[None] * before, fault])
+                with contextlib.suppress(ArchiveUnreachable):
+                    assert (await adapter.info("big")).size == len(data)
+                proxy.faults = iter(())
+                token = (await adapter.info("big")).token
+                proxy.faults = iter([*[None] * before, fault])
+                with contextlib.suppress(ArchiveUnreachable, VersionChanged):
+                    assert await adapter.read_range("big", 11 << 20, 12 << 20, token) == data[11 << 20 : 12 << 20]
+                proxy.faults = iter(())
+                assert await adapter.read_range("big", 11 << 20, 12 << 20, token) == data[11 << 20 : 12 << 20]
+                await adapter.close()
+
+
+class TestTarInAFolder(BehindAFolder, OnATarFile):
+    protocol = "tar"
+
+
+class TestTarBehindHttp(BehindHttp, OnATarFile):
+    protocol = "tar"
+
+
+class TestTarBehindHttpWithoutEtags(BehindHttp, OnATarFile):
+    """Its time alone tells versions apart, in whole seconds."""
+
+    protocol, etags = "tar", False
+
+    def write(self, to, held):
+        super().write(to, held)
+        self.written = getattr(self, "written", 1_000_000_000) + 1
+        os.utime(to, (self.written, self.written))
+
+
+async def test_an_archive_that_is_away_when_it_is_opened_is_no_absence_and_is_there_when_it_is_back(tmp_path):
+    """Nothing is opened before the first question, and the ZIP file's own absence is none of a file in it."""
+    adapter = BasicAdapter(f"zip::file://{tmp_path}/runs.zip", {})
+    for ask in (adapter.info, adapter.listing):
+        with pytest.raises(ArchiveUnreachable):
+            await ask("run")
+    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as made:
+        made.writestr("run/42.nxs", b"abcdefgh")
+    assert (await adapter.info("run/42.nxs")).size == 8
+
+
+async def test_a_server_that_is_away_or_fails_is_no_absence_behind_a_chain_either():
+    """fsspec's http:// takes every failure for an absence."""
+
+    async def fails(_request):
+        raise web.HTTPInternalServerError
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fails)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        for port in (site._server.sockets[0].getsockname()[1], 9):
+            adapter = BasicAdapter(f"zip::http://127.0.0.1:{port}/runs.zip", {})
+            for ask in (adapter.info, adapter.listing):
+                with pytest.raises(ArchiveUnreachable):
+                    await ask("run")
+            await adapter.close()
+    finally:
+        await runner.cleanup()
+
+
+async def test_links_are_what_they_lead_to_and_what_is_neither_file_nor_folder_is_not_there(tmp_path):
+    """fsspec's listing tells links as something else, and a look at one as what it leads to."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").write_bytes(b"abc")
+    (tmp_path / "file").symlink_to("real/file")
+    (tmp_path / "folder").symlink_to("real")
+    (tmp_path / "nowhere").symlink_to("absent")
+    os.mkfifo(tmp_path / "queue")
+    adapter = BasicAdapter(f"file://{tmp_path}", {})
+    told = {one.name: one for one in await adapter.listing("")}
+    assert {name: one.kind for name, one in told.items()} == {
+        "real": "directory",
+        "folder": "directory",
+        "file": "file",
+    }
+    assert told["file"] == await adapter.info("file")
+    assert await adapter.read_range("file", 1, 3, told["file"].token) == b"bc"
+    for path in ("queue", "nowhere"):
+        with pytest.raises(FileNotThere):
+            await adapter.info(path)
+    with pytest.raises(NotFolder):
+        await adapter.listing("file")
+
+
+@pytest.mark.parametrize("url", ["http://host/folder", "simplecache::https://host/folder", "dir::http://host/folder"])
+def test_fsspec_itself_never_lists_over_http(url):
+    """It would take folders for files, any page for a folder and `a#1` for `a`."""
+    with pytest.raises(BadInput) as caught:
+        BasicAdapter(url, {})
+    assert "http" in caught.value.next_step
 
 
 async def test_a_zip_file_is_read_as_it_was_when_it_was_opened(tmp_path):

@@ -11,10 +11,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from aiohttp import web
 
-from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere, VersionChanged
+from jupyter_alc.core.dataset import Access, MountedDataset
+from jupyter_alc.core.errors import ArchiveUnreachable, BadInput, Denied, FileNotThere, VersionChanged
 from jupyter_alc.dms.adapters.answers import NotAnAnswer
 from jupyter_alc.dms.adapters.http import HttpAdapter
 from jupyter_alc.dms.adapters.indexes import index
+from jupyter_alc.dms.adapters.interface import AnsweredBadly
+from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.testing.adapters import AdapterContract
 from jupyter_alc.testing.faulty_adapters import FaultyAdapterContract
 
@@ -39,8 +42,8 @@ class Served(AdapterContract, FaultyAdapterContract):
         return put
 
     @pytest.fixture
-    async def adapter(self, url):
-        adapter = HttpAdapter(url, {})
+    async def adapter(self, url, adapter_at):
+        adapter = adapter_at(url.removeprefix("http://"))
         yield adapter
         await adapter.close()
 
@@ -107,6 +110,22 @@ class TestServerWithoutRangesAndEtags(Served):
         assert adapter.capabilities.ranges == "none"
 
 
+class ByFsspecsName:
+    """`adapter: fsspec` with an address that is HTTP's: the same contract, whoever keeps it."""
+
+    @pytest.fixture
+    def adapter_at(self):
+        return lambda at: open_adapter(MountedDataset("d", "D", "fsspec", f"http://{at}", Access.READ))
+
+
+class TestFsspecOnServerWithRanges(ByFsspecsName, TestServerWithRanges):
+    pass
+
+
+class TestFsspecOnServerWithoutRangesAndEtags(ByFsspecsName, TestServerWithoutRangesAndEtags):
+    pass
+
+
 async def answering(answer):
     """A server that answers everything with `answer(request)`, and an adapter on it."""
     app = web.Application()
@@ -143,6 +162,35 @@ async def test_n9_a_page_in_place_of_a_file_or_an_index_is_an_error():
             await ask
     await adapter.close()
     await runner.cleanup()
+
+
+async def test_n9_a_file_that_is_asked_for_as_a_folder_is_not_brought():
+    """There are servers that take no notice of the slash behind a name."""
+    sent = 0
+
+    async def big(request):
+        nonlocal sent
+        answer = web.StreamResponse(headers={"Content-Type": "application/x-hdf5"})
+        answer.content_length = 1 << 30
+        await answer.prepare(request)
+        for _ in range(1 << 10):
+            await answer.write(bytes(1 << 20))
+            sent += 1
+        return answer
+
+    runner, adapter = await answering(big)
+    with pytest.raises(AnsweredBadly):
+        await adapter.listing("run.nxs")
+    assert sent < 64
+    await adapter.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("url", ["https://host/folder?key=1", "https://host/folder#part", "ftp://host", "https://"])
+def test_an_address_that_names_cannot_go_behind_is_bad_input(url):
+    """Each name would be asked for by the same path, and each folder hold itself."""
+    with pytest.raises(BadInput):
+        HttpAdapter(url, {})
 
 
 async def test_a_server_that_lies_about_the_size_gives_no_wrong_byte():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jupyter_alc.core.errors import ArchiveUnreachable, BadInput, Denied, FileNotThere, NotFolder
+from jupyter_alc.core.errors import ArchiveUnreachable, BadInput, Denied, Exists, FileNotThere, NotEmpty, NotFolder
 from jupyter_alc.dms.adapters import s3_signing
 from jupyter_alc.dms.adapters.s3 import S3Adapter
 from jupyter_alc.testing.adapters import AdapterContract
@@ -74,6 +74,34 @@ class OnS3(AdapterContract, FaultyAdapterContract):
             await adapter.info("mad")
         with pytest.raises(NotFolder):
             await adapter.listing("implied/deep/file")
+
+    async def test_n7_a_marker_that_holds_bytes_is_a_folder_and_is_not_lost_with_it(
+        self, adapter, plant, store, bucket
+    ):
+        def held(key):
+            return store.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+        plant("top/noted/", b"what somebody put there")
+        plant("top/noted/file", b"x")
+        plant("top/", b"the top's own")
+        assert await self.names(adapter) == [("noted", "directory")]
+        assert await self.names(adapter, "noted") == [("file", "file")]
+        assert (await adapter.info("noted")).is_folder
+        for ask in (adapter.info("noted/"), adapter.listing("noted/"), adapter.read_range("noted/", 0, 4, '"x"')):
+            with pytest.raises(FileNotThere):
+                await ask
+        await adapter.move("noted", "moved", replace=False)
+        assert held("top/moved/") == b"what somebody put there"
+        await adapter.delete("moved/file", folder=False)
+        assert await adapter.listing("moved") == []
+        with pytest.raises(Exists):
+            await adapter.mkdir("moved")
+        assert held("top/moved/") == b"what somebody put there"
+        with pytest.raises(NotEmpty, match="holds bytes") as told:
+            await adapter.delete("moved", folder=True)
+        assert "top/moved/" in told.value.next_step
+        assert held("top/moved/") == b"what somebody put there"
+        assert held("top/") == b"the top's own"
 
     async def test_n7_the_top_is_a_folder_also_when_nothing_is_there(self, adapter):
         assert (await adapter.info("")).is_folder
@@ -160,6 +188,10 @@ class TestCeph(OnS3):
     @pytest.fixture
     def store(self, ceph):
         return ceph
+
+    @pytest.fixture
+    def credentials(self, ceph):
+        return ceph.keys, {**ceph.keys, "secret_key": "wrong"}
 
     async def test_n8_names_of_every_legal_byte_are_themselves(self, adapter, plant):
         odd = [

@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 
+from jupyter_alc.core.dataset import Access, MountedDataset
 from jupyter_alc.dms.adapters.http import HttpAdapter
 from jupyter_alc.dms.adapters.interface import AnsweredBadly
+from jupyter_alc.dms.adapters.opening import open_adapter
 from jupyter_alc.dms.adapters.webdav import WebdavAdapter
 from jupyter_alc.testing.adapters import AdapterContract
 from jupyter_alc.testing.faulty_adapters import FaultyAdapterContract
@@ -78,6 +80,15 @@ class TestHttpOnNginx(OnNginx):
             put(f"run/{number}", b"x" * number)
         told = await adapter.listing("run")
         assert {one.name: one.size for one in told} == {str(number): number for number in range(100)}
+
+
+@pytest.mark.nginx
+class TestFsspecOnNginx(OnNginx):
+    """fsspec's http:// by itself would find every folder of nginx empty, and `a#1` to be `a`."""
+
+    @pytest.fixture
+    def adapter_at(self):
+        return lambda at: open_adapter(MountedDataset("d", "D", "fsspec", f"http://{at}/files", Access.READ))
 
 
 @pytest.mark.nginx

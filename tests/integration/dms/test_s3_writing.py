@@ -269,7 +269,8 @@ async def test_w18_a_folder_is_renamed_whole_or_not_at_all(store, monkeypatch):
 
 
 async def test_w18_a_folder_with_names_that_cannot_be_shown_is_not_empty(store):
-    for key in ("run/", "run//hidden", f"run/{HIDDEN}left"):
+    store.put("run/", b"")
+    for key in ("run//hidden", f"run/{HIDDEN}left"):
         store.put(key, b"x")
     adapter = store.adapter()
     with pytest.raises(AlcError, match="not empty"):
