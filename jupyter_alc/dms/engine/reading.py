@@ -94,6 +94,11 @@ class ArchiveFile:
         self._version = _open_or_pass(reading.cache, link, path, entry)
         self._follow = reading.formats.follow(self._version.key if self._version is not None else "", entry.size)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is here."""
+        return self._version is not None and self._version.file.whole
+
     def cached(self, start: int, stop: int) -> bytes | None:
         """The bytes if they are here and verified."""
         stop = min(stop, self.entry.size)

@@ -10,17 +10,21 @@ import inspect
 import logging
 import select
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyfuse3
 import trio
 
 from jupyter_alc.core.switches import POLLING_WAIT, is_on
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 log = logging.getLogger(__name__)
 
 TESTED: Final = frozenset({"3.5.0"})
 _NAME: Final = "_wait_fuse_readable"  # what pyfuse3's workers look up
+_LINGER_MILLISECONDS: Final = 1  # who asks one thing after the other has asked again by then
 _FAIR_EVERY: Final = 32  # calls after which other tasks get their turn under a storm of hits
 
 
@@ -37,15 +41,19 @@ def device_of_session() -> int | None:
 
 
 class PollingWait:
-    """The replacement for `_wait_fuse_readable`. True means "receive now", False means "this worker ends"."""
+    """The replacement for `_wait_fuse_readable`. True means "receive now", False means "this worker ends".
 
-    def __init__(self, device: int) -> None:
+    While `quiet()` nothing but the device can wake this loop: it is then waited for without the loop, for a moment.
+    """
+
+    def __init__(self, device: int, quiet: Callable[[], bool] = lambda: False) -> None:
         self._device = device
         poll = select.poll()
         poll.register(device, select.POLLIN)
         self._ready = poll.poll
         self._lock = trio.Lock()
         self._calls = 0
+        self.quiet = quiet
         self.closing = False
 
     async def wait(self) -> bool:
@@ -57,6 +65,8 @@ class PollingWait:
             return False
         if self._ready(0):
             return True  # no await between this answer and the receive: the device blocks
+        if self.quiet() and self._ready(_LINGER_MILLISECONDS):
+            return True
         return await self._park()
 
     async def _park(self) -> bool:

@@ -1,6 +1,7 @@
 """The polling wait is put in place only where it is known to be safe, and ends when told to."""
 
 import os
+import threading
 
 import pytest
 import trio
@@ -39,6 +40,45 @@ def test_it_can_be_switched_off(pyfuse3, monkeypatch):
 def test_without_exactly_one_device_it_stays_away(pyfuse3):
     """Nothing is mounted in this process."""
     assert wait.install() is None
+
+
+def test_while_nothing_else_is_to_be_done_it_waits_a_moment_without_the_loop(monkeypatch):
+    """What is asked within that moment costs no turn of the loop; while others wait for theirs, nobody lingers."""
+    reader, writer = os.pipe()
+    monkeypatch.setattr(wait, "_LINGER_MILLISECONDS", 60_000)
+    busy = False
+
+    async def main():
+        nonlocal busy
+        polling = wait.PollingWait(reader, quiet=lambda: not busy)
+        turns = []
+
+        async def other():
+            while True:
+                turns.append(1)
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            await trio.lowlevel.checkpoint()
+            asker = threading.Timer(0.05, os.write, (writer, b"x"))
+            asker.start()
+            before = len(turns)
+            assert await polling.wait()
+            assert len(turns) == before
+            os.read(reader, 1)
+            busy = True
+            asker = threading.Timer(0.05, os.write, (writer, b"y"))
+            asker.start()
+            assert await polling.wait()
+            assert len(turns) > before
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(main)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_it_answers_at_once_parks_when_idle_and_ends_when_closing():
