@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.core.errors import Missing
 from jupyter_alc.core.states import TransferState
-from jupyter_alc.dms.engine.measures import cumulated
+from jupyter_alc.dms.engine.latency import cumulated
+from jupyter_alc.dms.engine.measures import PUSHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ def _of_cache(measures: Measures) -> Iterator[Metric]:
         "cache_misses": ("Reads that had to wait for an archive.", reads.misses),
         "cache_evictions": ("Holes and files evicted from the cache.", reads.evictions),
         "checksum_failures": ("Blocks of the cache whose checksum failed; they are fetched again.", reads.dropped),
+        "pushed_bytes": ("Bytes put into the kernel's memory ahead of readers.", PUSHED.size_bytes),
     }
     for name, (told, value) in counters.items():
         yield CounterMetricFamily(f"{_NAME}_{name}", told, value)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from jupyter_alc.core.clock import Clock
     from jupyter_alc.core.dataset import MountedDataset
-    from jupyter_alc.dms.engine.interface import Change
     from jupyter_alc.dms.engine.link import Link
     from jupyter_alc.dms.engine.names_store import NameStore
     from jupyter_alc.dms.entry import Entry
@@ -37,7 +36,7 @@ class Datasets:
         opened: Callable[[MountedDataset], Link],
         store: NameStore,
         clock: Clock,
-        tell: Change,
+        tell: Callable[[str, str], None],
     ) -> None:
         self.given = list(given)
         self._opened, self._store, self._clock, self._tell = opened, store, clock, tell

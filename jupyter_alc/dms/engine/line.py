@@ -9,6 +9,10 @@ the end of the world. So
 - bytes per second come from large answers, less their share of the latency, times the requests that shared the line
   meanwhile, on average over their time. They follow a quarter of the way, measured in factors.
 - no sample counts for more than twice, or less than half, of what was believed before it; the first ones are believed.
+
+How long some requests will take together is another question: one connection seldom brings what the line can. So the
+seconds of each byte are kept for answers that had the line to themselves, and for those that shared it. These are plain
+means, since it is the sum of the times that a plan tells.
 """
 
 from __future__ import annotations
@@ -19,6 +23,24 @@ from typing import Final
 _SMALL: Final = 256 * 1024  # up to here an answer tells latency, from here on bandwidth
 _SOON: Final = 1e-5
 _HOLE: Final = 1024 * 1024
+_BY_ITSELF: Final = 1.5  # requests at once, on average: with fewer an answer had the line to itself
+_COUNTED: Final = 8.0
+_ONE: Final = 4 * 1024 * 1024  # the bytes that count for one sample of a mean
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of samples by their weight, in which what lies behind more than 8 fades. No stall counts in full."""
+
+    value: float = 0.0
+    weight: float = 0.0
+
+    def with_one(self, sample: float, weight: float = 1.0) -> Mean:
+        """The mean after one more."""
+        if self.weight:
+            sample = min(sample, self.value * 2)
+        both = min(self.weight + weight, max(_COUNTED, weight))
+        return Mean(self.value + (sample - self.value) * weight / both, both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +52,8 @@ class Line:
     parallel: int = 8
     latency_known: bool = False
     rate_known: bool = False
+    by_itself: Mean = Mean()
+    shared: Mean = Mean()
 
     def seen(self, size: int, seconds: float, beside: float = 1.0) -> Line:
         """The line after an answer of `size` bytes took `seconds`, with `beside` requests (itself too) under way."""
@@ -39,20 +63,39 @@ class Line:
         if size <= _SMALL:
             latency = max(seconds - size / self.bytes_per_second, _SOON) if self.rate_known else seconds
             if self.latency_known:
-                share = 0.5 if latency < self.latency_seconds else 0.125
-                latency = _toward(self.latency_seconds, latency, share)
+                latency = nearer_its_best(self.latency_seconds, latency)
             return replace(self, latency_seconds=latency, latency_known=True)
         beside = max(beside, 1.0)  # while one waits for its answer the others move: the line rests for a share of it
         pure = max(seconds - (self.latency_seconds / beside if self.latency_known else 0.0), seconds / 4)
         rate = size * beside / pure
         if self.rate_known:
             rate = _toward(self.bytes_per_second, rate, 0.25)
-        return replace(self, bytes_per_second=rate, rate_known=True)
+        return replace(self._timed(size, seconds, beside), bytes_per_second=rate, rate_known=True)
+
+    @property
+    def shared_byte_seconds(self) -> float:
+        """How long the line is busy with one byte: no longer than one takes by itself."""
+        known = [mean.value for mean in (self.shared, self.by_itself) if mean.weight]
+        return min(known, default=1 / self.bytes_per_second)
+
+    @property
+    def own_byte_seconds(self) -> float:
+        """How much longer one byte takes however free the line is; 0 until a request had it to itself."""
+        return max(self.by_itself.value - self.shared_byte_seconds, 0.0)
 
     @property
     def hole(self) -> int:
         """The bytes that cost as much as one request more, while as many run as are welcome; at most 1 MiB."""
         return min(int(self.latency_seconds * self.bytes_per_second / self.parallel), _HOLE)
+
+    def _timed(self, size: int, seconds: float, beside: float) -> Line:
+        latency = self.latency_seconds if self.latency_known else 0.0
+        if beside < _BY_ITSELF:
+            pure = max(seconds - latency, seconds / 4)
+            return replace(self, by_itself=self.by_itself.with_one(pure / size, size / _ONE))
+        free = seconds - latency - size * self.own_byte_seconds  # what it took of a line that was never full
+        pure = min(max(free, seconds / 4), seconds / beside)
+        return replace(self, shared=self.shared.with_one(pure / size, size / _ONE))
 
 
 class Busy:
@@ -66,6 +109,11 @@ class Busy:
         self._sum += self._count * (now - self._at)
         self._count, self._at = self._count + by, now
         return self._sum
+
+
+def nearer_its_best(now: float, sample: float) -> float:
+    """A figure after a sample of something that what disturbs it can only lengthen."""
+    return _toward(now, sample, 0.5 if sample < now else 0.125)
 
 
 def _toward(now: float, sample: float, share: float) -> float:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, ReadOnly
 from jupyter_alc.dms.adapters.interface import Adapter, AnsweredBadly, Fills, Folders, Pages, Streams, Uploads
 from jupyter_alc.dms.engine.gate import Gate
+from jupyter_alc.dms.engine.latency import Latency
 from jupyter_alc.dms.engine.line import Busy, Line
-from jupyter_alc.dms.engine.measures import Latency
 from jupyter_alc.dms.engine.turns import Ticket
 
 if TYPE_CHECKING:

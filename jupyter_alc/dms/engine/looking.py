@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from jupyter_alc.core.errors import AlcError, FileNotThere, NotFolder
+from jupyter_alc.core.errors import AlcError, FileNotThere
 from jupyter_alc.dms.adapters.interface import Checksums
 from jupyter_alc.dms.addresses import address_of
 from jupyter_alc.dms.engine.cache import key_of
 from jupyter_alc.dms.engine.filestates import Placed, PlacedPart, placed
 from jupyter_alc.dms.engine.folders import Overlaid, Told, in_order, part
-from jupyter_alc.dms.engine.names_values import linked, split
+from jupyter_alc.dms.engine.names_values import linked, listed_file, split
 from jupyter_alc.dms.engine.views import refuse
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import bare
@@ -97,7 +97,7 @@ class Looking:
     async def real_pages(self, key: str, inner: str) -> Pages:
         """What is in a folder of a dataset, whatever its views show."""
         if self._staging.get(key, inner) is not None:
-            raise NotFolder(f"{key}/{inner} is a file.", next_step="List its folder.")
+            raise listed_file(key, inner)
         names = self._datasets.names[key].pages(inner)
         return Overlaid(names, self._unsent_in(key, inner), self._datasets.shower(key))
 

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from jupyter_alc.dms.engine.latency import Latency
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from jupyter_alc.dms.engine.cache import Counts
     from jupyter_alc.dms.engine.link import Link
 
-BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Upper bounds of the times of requests that are counted together, in seconds."""
-
 
 @dataclass(slots=True)
-class Latency:
-    """How long requests took: `counts` for each of `BOUNDS` and beyond, and the seconds of all."""
+class Pushed:
+    """What this process has put into the kernel's memory ahead of readers (R17)."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    seconds: float = 0.0
+    size_bytes: int = 0
 
-    def seen(self, seconds: float) -> None:
-        """Count one request."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.seconds += seconds
 
-    def with_those_of(self, other: Latency) -> Latency:
-        """Both together."""
-        counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
-        return Latency(counts, self.seconds + other.seconds)
+PUSHED: Final = Pushed()
+"""A process has one mount, and that has one thread that pushes: it alone adds."""
 
 
 @dataclass(slots=True)
@@ -68,13 +59,3 @@ def by_adapter(links: Iterable[Link]) -> dict[str, OfAdapter]:
         one.unreachable += not link.reachable
         one.latency = one.latency.with_those_of(link.latency)
     return dict(told)
-
-
-def cumulated(latency: Latency) -> Sequence[tuple[str, float]]:
-    """(upper bound, how many took at most so long), as Prometheus wants its buckets."""
-    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
-    so_far, told = 0, []
-    for bound, count in zip(bounds, latency.counts, strict=True):
-        so_far += count
-        told.append((bound, float(so_far)))
-    return told

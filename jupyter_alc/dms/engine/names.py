@@ -8,14 +8,14 @@ from collections import OrderedDict
 from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, FileNotThere, NotFolder
+from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, FileNotThere
 from jupyter_alc.dms.engine.flights import Flights
 from jupyter_alc.dms.engine.names_front import Front
 from jupyter_alc.dms.engine.names_listing import Believed, Listing, UnderWay
 from jupyter_alc.dms.engine.names_rows import CHUNK
 from jupyter_alc.dms.engine.names_silence import Silence
 from jupyter_alc.dms.engine.names_store import NamesLost
-from jupyter_alc.dms.engine.names_values import sayable, showable, split
+from jupyter_alc.dms.engine.names_values import absent, listed_file, sayable, showable, split
 from jupyter_alc.dms.entry import Entry
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ class Names:
         now = self._clock.monotonic()
         front = self._front.get(path)
         if front is not None and front.until > now and not anew:
-            return _there(front.entry, path)
+            return self._there(front.entry, path)
         with self._watched() as since:
             seen = await self._store.ask(lambda rows: rows.look(rows.tree(self.key), path))
             if seen.known and seen.until > now and not anew:
                 if path not in since:
                     self._front.keep(path, seen.entry, seen.until)
-                return _there(seen.entry, path)
+                return self._there(seen.entry, path)
         if seen.listed_until > now and seen.entry is None and not anew:
-            raise _absent(path)
+            raise self._absent(path)
         question = self._asking.start(path, lambda: self._ask(path))
         last = None if anew else seen.entry
         if last is not None and not await self._silence.broken_by(question):
@@ -236,7 +236,7 @@ class Names:
     async def believed(self, path: str) -> Believed:
         """What is believed of a folder."""
         if not sayable(path):
-            raise _absent(path)
+            raise self._absent(path)
         now, folder = self._clock.monotonic(), self._front.folder(path)
         life, changes = self._store.life, self._changes
         if folder is not None and folder.until > now:
@@ -267,6 +267,14 @@ class Names:
         if believed.changes == self._changes:
             self._front.keep_folder(path, {one.name: one for one in entries}, believed.until)
 
+    def _there(self, entry: Entry | None, path: str) -> Entry:
+        if entry is None:
+            raise self._absent(path)
+        return entry
+
+    def _absent(self, path: str) -> FileNotThere:
+        return absent(self._link.dataset.id, path)
+
     def _unlisted(self, path: str) -> bool:
         """Whether listings of this archive say nothing about such a name (B2)."""
         return split(path)[1].startswith(tuple(self._link.adapter.capabilities.unlisted))
@@ -275,10 +283,10 @@ class Names:
         with self._watched() as since:
             try:
                 entry = await self._link.ask(lambda: self._link.adapter.info(path))
-            except FileNotThere:
+            except FileNotThere as missing:
                 await self._note(path, None, since)
-                raise
-            return _there(await self._note(path, entry, since), path)
+                raise self._absent(path) from missing
+            return self._there(await self._note(path, entry, since), path)
 
     async def _note(self, path: str, entry: Entry | None, since: dict[str, bool]) -> Entry | None:
         """Note an answer, unless we did something to the name since the question left."""
@@ -300,7 +308,7 @@ class Names:
         error: Exception | None = ArchiveUnreachable("The listing broke off.", next_step="Try again.")
         try:
             if path and not (await self.info(path)).is_folder:
-                raise NotFolder(f"{path} is a file.", next_step="List its folder.")
+                raise listed_file(self._link.dataset.id, path)
             with self._watched() as since:
                 await self._told(path, coming, since)
             error = None
@@ -331,9 +339,9 @@ class Names:
                         self._front.drop_page(path, [one.name for one in some])
                         coming.came(noted)
                         self._tell_news(path, noted.changed)
-        except FileNotThere:
+        except FileNotThere as missing:
             await self._note(path, None, since)
-            raise
+            raise self._absent(path) from missing
         ours = _ours(path, since)
         until = self._clock.monotonic() + (self._seconds if all(ours.values()) else 0.0)
         late, gone = await self._store.ask(lambda rows: rows.end(rows.tree(self.key), path, listing, until), life=life)
@@ -387,14 +395,3 @@ def _ours(folder: str, since: dict[str, bool]) -> dict[str, bool]:
 
 def _by_name(entry: Entry) -> str:
     return entry.name
-
-
-def _absent(path: str) -> FileNotThere:
-    shown = path.encode("utf-8", "backslashreplace").decode()
-    return FileNotThere(f"{shown} is not there.", next_step="List its folder to see what is.")
-
-
-def _there(entry: Entry | None, path: str) -> Entry:
-    if entry is None:
-        raise _absent(path)
-    return entry

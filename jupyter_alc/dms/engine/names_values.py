@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from jupyter_alc.core.errors import FileNotThere, NotFolder
 from jupyter_alc.dms.adapters.interface import HIDDEN
 from jupyter_alc.dms.entry import Entry
 
@@ -130,3 +131,22 @@ def sayable(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def absent(dataset: str, path: str) -> FileNotThere:
+    """What to say of a name that the archive does not have; of the top of a dataset, too."""
+    if not path:
+        return FileNotThere(
+            f"{dataset} itself is not in the archive.", next_step="Ask the facility's support whether it has moved."
+        )
+    return FileNotThere(f"{_shown(dataset, path)} is not there.", next_step="List its folder to see what is.")
+
+
+def listed_file(dataset: str, path: str) -> NotFolder:
+    """What to say to who lists a file."""
+    shown = _shown(dataset, path)
+    return NotFolder(f"{shown} is a file.", next_step=f"Open it, or list {split(shown)[0]} to see it.")
+
+
+def _shown(dataset: str, path: str) -> str:
+    return f"{dataset}/{path}".encode("utf-8", "backslashreplace").decode()

@@ -69,6 +69,11 @@ class Supply:
         """What came from the archive since the start, for whomever."""
         return self._datasets.links[dataset].moved_bytes
 
+    def asked(self, dataset: str) -> int:
+        """How many requests went to the archive since the start; 0 for none of this session."""
+        link = self._datasets.links.get(dataset)
+        return 0 if link is None else link.requests
+
     @property
     def most_bytes(self) -> int:
         """What the cache can hold, if all that is in it now may go."""

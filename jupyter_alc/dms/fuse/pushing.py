@@ -16,6 +16,7 @@ import pyfuse3
 import trio
 
 from jupyter_alc.core.switches import PUSH_AHEAD, is_on
+from jupyter_alc.dms.engine.measures import PUSHED
 from jupyter_alc.dms.fuse.ahead import WINDOW, Ahead
 from jupyter_alc.dms.fuse.nodes import OWN
 
@@ -128,6 +129,7 @@ class Pushing:
             return
         self._store(opened.node.ino, piece.start, got)
         self.pushed_bytes += len(got)
+        PUSHED.size_bytes += len(got)
 
 
 def _right(opened: Opened) -> bool:

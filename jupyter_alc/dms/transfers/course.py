@@ -39,8 +39,8 @@ class Means:
     """What every course works with. `taken` are the bytes of the cache that other transfers under way may take.
 
     `pace` says how long to wait before so many bytes of a dataset may move for a transfer, `moved` hears of those that
-    did, `worked` of the files and bytes that were moved in so many seconds, in some of which the processor worked;
-    `changed` hears of each step of one.
+    did, `worked` of the files and bytes that were moved in so many seconds, in some of which the processor worked,
+    `stepped` of the files of one and the seconds of its own steps; `changed` hears of each step of one.
     """
 
     supply: Supply
@@ -51,6 +51,7 @@ class Means:
     pace: Callable[[Transfer, str, int], float]
     moved: Callable[[str, int], None]
     worked: Callable[[int, int, float, float], None]
+    stepped: Callable[[int, float], None]
     changed: Callable[[Transfer], None]
 
 
@@ -63,6 +64,7 @@ class Course:
         self._hurry = asyncio.Event()
         self._wait = _FIRST_WAIT_SECONDS
         self._brought = 0
+        self._steps = _Steps(means.clock, means.supply, transfer)
         self._settled: list[tuple[str, dict[str, str] | None]] = []  # not written down yet
 
     def hurry(self) -> None:
@@ -78,6 +80,7 @@ class Course:
                 await self._move()
                 await self._end()
             except Unavailable as away:
+                self._steps.told = False
                 await self._become(TransferState.WAITING, away)
                 await self._pause()
             except AlcError as error:
@@ -285,6 +288,7 @@ class Course:
         @contextlib.asynccontextmanager
         async def turn(bytes_: int) -> AsyncIterator[None]:
             async with self._slots:
+                self._steps.first()
                 wait = self._means.pace(self.transfer, dataset, bytes_)
                 if wait > 0:
                     await asyncio.sleep(wait)
@@ -294,6 +298,7 @@ class Course:
 
     def _came(self, path: str) -> Callable[[int], None]:
         def came(bytes_: int) -> None:
+            self._steps.last()
             self.transfer.moved_bytes += bytes_
             self._means.moved(path.partition("/")[0], bytes_)
             if path in self.transfer.going:
@@ -311,7 +316,43 @@ class Course:
                 next_step="Look at the reasons below it; a resume tries these again.",
             )
         await self._become(TransferState.DONE)
+        if (seconds := self._steps.seconds()) is not None:
+            means.stepped(transfer.files, seconds)
         await means.hand.do(means.table.forget_files, transfer.wish.number)
+
+
+class _Steps:
+    """How long a transfer takes for its own steps: all but the time from its first request until its last byte.
+
+    None is `told` where names had to be asked for, or the archive was away.
+    """
+
+    def __init__(self, clock: Clock, supply: Supply, transfer: Transfer) -> None:
+        self._clock, self._supply, self._datasets = clock, supply, transfer.wish.datasets
+        self._began, self._asked = clock.monotonic(), self._requests()
+        self._moved: tuple[float, float] | None = None
+        self.told = True
+
+    def first(self) -> None:
+        """The first request is made now, if there was none yet."""
+        if self._moved is None:
+            now = self._clock.monotonic()
+            self._moved = now, now
+            self.told = self.told and self._requests() == self._asked
+
+    def last(self) -> None:
+        """This may have been the last byte."""
+        if self._moved is not None:
+            self._moved = self._moved[0], self._clock.monotonic()
+
+    def seconds(self) -> float | None:
+        """The seconds, when all is done."""
+        if self._moved is None or not self.told:
+            return None
+        return self._moved[0] - self._began + self._clock.monotonic() - self._moved[1]
+
+    def _requests(self) -> int:
+        return sum(self._supply.asked(one) for one in self._datasets)
 
 
 class _Feed:

@@ -73,6 +73,7 @@ class Transfers:
             pace=self._pace,
             moved=self._count,
             worked=self._worked,
+            stepped=self._stepped,
             changed=self._changed,
         )
         self._started = True
@@ -299,6 +300,9 @@ class Transfers:
 
     def _worked(self, files: int, moved_bytes: int, seconds: float, worked: float) -> None:
         self._work = self._work.seen(files, moved_bytes, seconds, worked)
+
+    def _stepped(self, files: int, seconds: float) -> None:
+        self._work = self._work.stepped(files, seconds)
 
     def _changed(self, transfer: Transfer) -> None:
         self._tell(transfer.wish.id)

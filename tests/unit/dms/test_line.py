@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_alc.dms.engine.line import Busy, Line
+from jupyter_alc.dms.engine.line import Busy, Line, Mean
 
 pytestmark = pytest.mark.unit
 MIB = 1024 * 1024
@@ -61,6 +61,8 @@ def test_whatever_is_seen_the_figures_stay_usable(samples):
         line = line.seen(size, seconds, beside)
     assert line.latency_seconds > 0
     assert line.bytes_per_second > 0
+    assert line.shared_byte_seconds > 0
+    assert line.own_byte_seconds >= 0
     assert 0 <= line.hole <= MIB
 
 
@@ -75,3 +77,42 @@ def test_requests_that_end_one_after_the_other_share_the_line_as_long_as_they_ru
         3,
         2.5,
     ]
+
+
+@pytest.mark.parametrize("own", [0.0, 5e-9, 2e-8])
+@pytest.mark.parametrize("beside", [3, 6, 8])
+def test_what_one_request_brings_by_itself_is_told_apart_from_what_many_do(own, beside):
+    """A line that is busy 1e-8 s with each byte, for servers that need `own` more whoever else asks."""
+    latency, shared, size = 0.01, 1e-8, 4 * MIB
+    alone = latency + size * (own + shared)
+    together = max(alone, beside * size * shared)
+    line = Line().seen(1000, latency)
+    for _ in range(4):
+        for _ in range(8):
+            line = line.seen(size, alone)
+        for _ in range(8):
+            line = line.seen(size, together, beside)
+    assert line.own_byte_seconds + line.shared_byte_seconds == pytest.approx(own + shared, rel=0.02)
+    if together > alone:  # the line was full
+        assert line.shared_byte_seconds == pytest.approx(shared, rel=0.02)
+
+
+def test_many_together_bring_no_less_than_one_alone_and_as_much_until_both_were_seen():
+    one = Line().seen(4 * MIB, 0.4)
+    assert one.shared_byte_seconds == pytest.approx(0.1 / MIB)
+    many = Line().seen(4 * MIB, 0.4, 4)
+    assert (many.shared_byte_seconds, many.own_byte_seconds) == (pytest.approx(0.025 / MIB), 0.0)
+    quicker = many.seen(4 * MIB, 0.04)
+    assert quicker.shared_byte_seconds == pytest.approx(0.01 / MIB)
+    assert quicker.own_byte_seconds == 0.0
+
+
+@given(st.lists(st.tuples(st.floats(1e-9, 1e3), st.floats(0.01, 3)), min_size=1, max_size=20))
+def test_a_mean_is_one_of_its_samples_by_their_weight_and_one_stall_moves_it_little(samples):
+    mean = Mean()
+    for value, weight in samples:
+        mean = mean.with_one(value, weight)
+    assert min(value for value, _ in samples) * 0.999 <= mean.value <= max(value for value, _ in samples) * 1.001
+    assert 0 < mean.weight <= 8
+    assert mean.with_one(1e9).value <= 2 * mean.value
+    assert Mean(1.0, 8.0).with_one(100.0).value == pytest.approx(1.125)

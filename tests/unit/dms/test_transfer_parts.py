@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import sqlite3
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from jupyter_alc.core.errors import IllegalMove
 from jupyter_alc.core.states import TRANSFER_MOVES, TransferState, check_move
-from jupyter_alc.dms.engine.line import Line
+from jupyter_alc.dms.engine.line import Line, Mean
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.transfers.estimate import Plan, Work
 from jupyter_alc.dms.transfers.hearing import ANYTHING, MOST_KEPT, Hearing
@@ -62,6 +63,65 @@ def test_t8_time_is_latency_and_bandwidth_shared():
     assert seconds([MIB] * 100, 1) == pytest.approx(20, rel=0.05)  # one after the other: both add up
     assert seconds([MIB] * 100, 1, MIB) == pytest.approx(100, rel=0.05)
     assert seconds([], 1) == 0.0
+
+
+def moved(sizes, connections, latency, own, shared):
+    """When the last of these requests is answered: each asker waits alone, then for its turn at the one line."""
+    askers, free = [0.0] * connections, 0.0
+    for size in sizes:
+        comes = heapq.heappop(askers) + latency + size * own
+        free = max(comes, free) + size * shared
+        heapq.heappush(askers, free)
+    return max(askers)
+
+
+@given(
+    st.lists(st.integers(1, 4 * MIB), min_size=1, max_size=80).map(sorted),
+    st.integers(1, 12),
+    st.floats(0, 0.2),
+    st.floats(0, 1e-6),
+    st.floats(1e-9, 1e-6),
+)
+def test_t8_few_requests_take_as_long_as_their_beginning_and_end_say(sizes, connections, latency, own, shared):
+    """Whatever the line: within 30 % where the requests are of one size, never as if they were free."""
+    line = Line(
+        latency_seconds=latency,
+        latency_known=True,
+        rate_known=True,
+        by_itself=Mean(own + shared, 8),
+        shared=Mean(shared, 8),
+    )
+
+    def seconds(sizes):
+        plan = Plan()
+        plan.add(sum(sizes), 0, sizes)
+        return plan.seconds(line, Work(file_seconds=0.0), connections, None)
+
+    alike = [sizes[-1]] * len(sizes)
+    assert 0.7 <= seconds(alike) / moved(alike, connections, latency, own, shared) <= 1.3
+    assert seconds(sizes) >= latency + sizes[-1] * (own + shared) - 1e-9
+    assert seconds(sizes) >= sum(sizes) * shared - 1e-9
+
+
+def test_t8_one_request_is_no_share_of_six():
+    """As was told of 4 MiB on a line of 100 MiB/s 20 ms away, of which one connection gets half: 34 ms for 100."""
+    means = {"by_itself": Mean(0.02 / MIB, 8), "shared": Mean(0.01 / MIB, 8)}
+    line = Line(latency_seconds=0.02, latency_known=True, rate_known=True, **means)
+    plan = Plan()
+    plan.add(4 * MIB, 0, [4 * MIB])
+    assert plan.seconds(line, Work(file_seconds=0.0), 6, None) == pytest.approx(0.1)
+
+
+def test_t8_a_transfer_s_own_steps_are_learned_from_those_of_few_files():
+    line, plan = Line(latency_seconds=0.1, latency_known=True), Plan()
+    plan.add(10, 0, [10])
+    work = Work().stepped(1, 0.05)
+    assert plan.seconds(line, work, 4, None) == pytest.approx(0.15, rel=0.02)
+    assert work.stepped(1, 9.0).own_seconds < 0.06 < Work().stepped(1, 9.0).stepped(1, 0.05).own_seconds, "a stall"
+    assert work.stepped(1000, 9.0) == work, "its own steps were those of many files"
+    nothing = Plan()
+    nothing.add(10, 10, [])
+    assert nothing.seconds(line, work, 4, None) == 0.0
 
 
 def test_t8_what_was_never_measured_is_not_guessed():
