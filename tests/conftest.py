@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jupyter_alc.dms.fuse.device import DEVICE, lacking
 from labs.ceph import Ceph
@@ -24,6 +25,11 @@ TIERS = (
     "spark",
     "browser",
 )  # a test belongs to the heaviest of its marks
+
+
+# how long an example takes, and how long it is made for, is told by what else the computer does
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 def _missing(mark: str) -> str | None:

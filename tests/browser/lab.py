@@ -59,7 +59,7 @@ def open_panel(page: Page, server: Running) -> None:
     page.goto(f"{server.url}lab?token={server.token}", wait_until="domcontentloaded", timeout=PATIENCE)
     page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE)
     page.wait_for_selector(".jp-Launcher", timeout=PATIENCE)
-    page.wait_for_timeout(2000)  # the launcher takes the focus when it is there
+    page.wait_for_function("!!document.activeElement?.closest('.jp-Launcher')", timeout=PATIENCE)  # it takes the focus
     if not panel(page).is_visible():
         page.click("li[data-id='jupyter-alc:panel']", timeout=PATIENCE)
 

@@ -47,7 +47,7 @@ def data() -> PlayedData:
             PlayedDataset("tomo-2410", "Tomography", "read", {"a.nxs": PlayedFile(740 * MB, 240 * MB)}, problem=AWAY),
             PlayedDataset("rb2410023", "A beamtime", "read", {"raw/1.nxs": PlayedFile(90 * MB, 30 * MB)}),
         ],
-        speed=3 * MB,
+        speed=2 * MB,
     )
     now = time.time()
     waiting = PlayedTransfer(

@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 MIB = 1 << 20
 LINE = 5 * MIB  # bytes a second
+SLOW = MIB  # for what is to be seen while it lasts
 BY_FRAME = View("by-frame", "frames/{number:digits}.bin", "{number}/frame.bin")
 
 
@@ -118,7 +119,9 @@ def test_what_is_needed_and_moved_runs_along_while_a_notebook_reads(real: Real, 
                     const needed = () => /[\\d.]+ .?B needed/.exec(one.textContent)?.[0];
                     window.watching = setInterval(() => window.told.add(needed()), 50); }"""
     )
+    real.line.bytes_per_second = SLOW
     real.read("raw/log.bin")
+    real.line.bytes_per_second = LINE
     expect(raw).to_contain_text("8.4 MB needed · 8.4 MB moved", timeout=PATIENCE)
     seen = real.page.evaluate("clearInterval(window.watching), [...window.told].filter(Boolean)")
     assert len(seen) >= 2, seen
@@ -147,6 +150,7 @@ def test_a_plan_then_a_fetch_with_cancel_and_resume_and_it_moves_what_was_planne
         like(r"5 files · 34 MB · 8.4 MB here already · \d+ requests · about \d+ s"), timeout=PATIENCE
     )
     look(real.page, pictures, "real-plan")
+    real.line.bytes_per_second = SLOW
     raw.get_by_role("button", name="Fetch 25 MB").click()
     bar = raw.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuetext", like(r"moving, .* of 34 MB, .*B/s, \d+ s left"), timeout=PATIENCE)
@@ -155,6 +159,7 @@ def test_a_plan_then_a_fetch_with_cancel_and_resume_and_it_moves_what_was_planne
     expect(raw).to_contain_text(like(r"cancelled, .* of 34 MB"), timeout=PATIENCE)
     assert real.moved("raw") - before < 24 * MIB
     look(real.page, pictures, "real-cancelled")
+    real.line.bytes_per_second = LINE
     raw.get_by_role("button", name="Resume: raw").click()
     expect(raw).to_contain_text("done, 34 MB · 25 MB moved", timeout=PATIENCE)
     assert real.moved("raw") - before == 24 * MIB

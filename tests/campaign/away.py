@@ -21,6 +21,7 @@ from campaign.watched import add_turns, launcher
 from jupyter_alc.testing.data_service import DataService
 from jupyter_alc.testing.engines import cache_on_disk
 from jupyter_alc.testing.faults import Fault, FaultyProxy
+from stalls import Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,19 +124,19 @@ def away(place: Path, points: int, seed: int, *, deadline: float = 0.0) -> Figur
             here.put(f"known/{number}", _SIZE)
         for number in range(_UNKNOWN):
             here.put(f"unknown/{number}", 999)
-        with here.service(figures, deadline=deadline):
+        with here.service(figures, deadline=deadline) as service:
             for path, text in here.texts.items():
                 if path.startswith("known") and (here.data / path).read_bytes() != text:
                     figures.wrong.append(f"{path}: wrong before anything went wrong")
             names = {one.name for one in (here.data / "unknown").iterdir()}
             cached, refused = list[float](), list[float]()
             begun = time.monotonic()
-            with ThreadPoolExecutor(4) as others:
+            with _stalls(service) as stalls, ThreadPoolExecutor(4) as others:
                 while (passed := time.monotonic() - begun) < points:
                     here.proxy.faults = itertools.repeat(Fault.REFUSED if passed < points / 2 else Fault.HUNG)
-                    missed = [others.submit(_refused, here, n, names, figures) for n in range(3)]
+                    missed = [others.submit(_refused, here, n, names, figures, stalls) for n in range(3)]
                     while not all(one.done() for one in missed):
-                        cached.append(_timed_read(here, figures))
+                        cached.append(_timed_read(here, figures, stalls))
                         time.sleep(0.05)
                     refused += [one.result() for one in missed]
             here.proxy.faults = iter(())
@@ -153,10 +154,15 @@ def away(place: Path, points: int, seed: int, *, deadline: float = 0.0) -> Figur
     return figures
 
 
-def _timed_read(here: Mounted, figures: Figures) -> float:
+def _stalls(service: DataService) -> Stalls:
+    assert service.process is not None
+    return Stalls(service.process.pid)
+
+
+def _timed_read(here: Mounted, figures: Figures, stalls: Stalls) -> float:
     path = f"known/{here.chance.randrange(_KNOWN)}"
     start = here.chance.randrange(_SIZE - 4096)
-    begun = time.monotonic()
+    begun = stalls.mark()
     try:
         got = read_cached(here.data / path, 4096, start)
     except OSError as error:
@@ -164,12 +170,12 @@ def _timed_read(here: Mounted, figures: Figures) -> float:
     else:
         if got != here.texts[path][start : start + 4096]:
             figures.wrong.append(f"{path}: wrong bytes")
-    return time.monotonic() - begun
+    return stalls.since(begun)
 
 
-def _refused(here: Mounted, kind: int, names: set[str], figures: Figures) -> float:
+def _refused(here: Mounted, kind: int, names: set[str], figures: Figures, stalls: Stalls) -> float:
     """What is not here is EIO; a folder seen before is shown as it was, or EIO."""
-    begun, number = time.monotonic(), random.randrange(_UNKNOWN)
+    begun, number = stalls.mark(), random.randrange(_UNKNOWN)
     try:
         if kind == 0:
             figures.wrong.append(f"read {len((here.data / f'unknown/{number}').read_bytes())} bytes of nowhere")
@@ -180,7 +186,7 @@ def _refused(here: Mounted, kind: int, names: set[str], figures: Figures) -> flo
     except OSError as error:
         if error.errno != errno.EIO:
             figures.wrong.append(f"not EIO: {error}")
-    return time.monotonic() - begun
+    return stalls.since(begun)
 
 
 def hung(place: Path, points: int, seed: int, *, deadline: float = 0.0) -> Figures:
@@ -191,7 +197,7 @@ def hung(place: Path, points: int, seed: int, *, deadline: float = 0.0) -> Figur
             here.put(f"known/{number}", _SIZE)
         for number in range(_HUNG):
             here.put(f"cold/{number}", _SIZE)
-        with here.service(figures, deadline=deadline, published=True):
+        with here.service(figures, deadline=deadline, published=True) as service, _stalls(service) as stalls:
             for number in range(_KNOWN):
                 (here.data / f"known/{number}").read_bytes()
             list((here.data / "cold").iterdir())
@@ -203,7 +209,7 @@ def hung(place: Path, points: int, seed: int, *, deadline: float = 0.0) -> Figur
             while here.proxy.counted.requests - before < 8:
                 time.sleep(0.02)
             time.sleep(0.5)
-            cached = [_timed_read(here, figures) for _ in range(points)]
+            cached = [_timed_read(here, figures, stalls) for _ in range(points)]
             figures.wrong += [] if any(one.is_alive() for one in readers) else ["nothing hung"]
             figures.cached_reads, figures.cached_ms = len(cached), [1000 * one for one in _two(cached)]
             if figures.cached_ms[1] > _QUICK_MS:

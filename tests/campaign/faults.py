@@ -23,6 +23,7 @@ from jupyter_alc.core.errors import AlcError, ArchiveUnreachable, Conflict, Deni
 from jupyter_alc.dms.engine.engine import DmsEngine, Tuning
 from jupyter_alc.dms.engine.planner import BLOCK
 from jupyter_alc.testing.faults import HANGS, MORE, RIGHT, Fault, FaultyProxy
+from stalls import Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -287,6 +288,7 @@ class Campaign:
         self.contents = Contents(archive, self.chance)
         self.clock = SkippingClock()
         self.thorough = False
+        self.stalls = Stalls()
 
     def faults(self, kinds: Sequence[Fault], often: float) -> Iterator[Fault | None]:
         """One for each request, from now on."""
@@ -324,7 +326,7 @@ class Campaign:
             self.clock.skip()
             left = [asyncio.create_task(asks.ask("cold")) for _ in range(8)]
             await asyncio.sleep(self.chance.random() * 0.02)
-            begun = time.monotonic()
+            begun = self.stalls.mark()
             for one in left:
                 one.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -332,7 +334,7 @@ class Campaign:
             await engine.stop()
         self.figures.asked["end"] += 1
         self.figures.pairs.add((fault.name, "end"))
-        if time.monotonic() - begun > 2 * DEADLINE:
+        if self.stalls.since(begun) > 2 * DEADLINE:
             self.figures.wrong.append("end: it took longer than the deadline")
 
     def lacked(self, kinds: Sequence[str]) -> tuple[Fault, str] | None:
@@ -380,7 +382,7 @@ class Campaign:
 
     async def run(self, faults: int) -> None:
         """Rounds until so many requests went wrong."""
-        with FaultyProxy(*self.archive.address) as proxy:
+        with FaultyProxy(*self.archive.address) as proxy, self.stalls:
             begun, number = self.figures.faults, 0
             self.thorough = faults >= _THOROUGH
             while self.figures.faults - begun < faults:

@@ -24,6 +24,7 @@ from campaign.watched import add_turns, launcher
 from jupyter_alc.dms.engine.planner import BLOCK
 from jupyter_alc.testing.data_service import DataService
 from jupyter_alc.testing.faults import HANGS, Fault, FaultyProxy
+from stalls import Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -199,15 +200,18 @@ class Rounds:
                     time.sleep(_TURN)
                 proxy.faults = iter(())
                 self.all_well(programs)
-                proxy.faults = self.faults()
-                programs.ending = True
-                left = [many.submit(programs.one) for _ in range(2 * _PROGRAMS)]
-                time.sleep(self.chance.random() * 0.05)
-                begun = time.monotonic()
-                service.stop()
+                assert service.process is not None
+                with Stalls(service.process.pid) as stalls:
+                    proxy.faults = self.faults()
+                    programs.ending = True
+                    left = [many.submit(programs.one) for _ in range(2 * _PROGRAMS)]
+                    time.sleep(self.chance.random() * 0.05)
+                    begun = stalls.mark()
+                    service.stop()
+                    seconds = stalls.since(begun)
                 self.figures.asked["end"] += 1
-                if time.monotonic() - begun > _END_SECONDS:
-                    self.figures.wrong.append(f"mount, end: it took {time.monotonic() - begun:.1f} s")
+                if seconds > _END_SECONDS:
+                    self.figures.wrong.append(f"mount, end: it took {seconds:.1f} s")
                 for one in left:
                     one.result(60)
         finally:

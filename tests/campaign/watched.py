@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stalls import Witnesses
+
 _EVERY = 0.01
 _LATE = 0.05
 _ONE_OF = 10_000
@@ -56,11 +58,12 @@ class Watch:
     """Asks a loop for a turn again and again, from a thread of its own.
 
     How long a turn was waited for is told less the time for which threads of ours were ready to run and the computer
-    ran others: on a busy one that is longer than all else, and not ours. What is left is.
+    ran others, and less that in which it ran nobody: on a busy one that is longer than all else, and not ours. What is
+    left is.
     """
 
-    def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
-        self._soon = soon
+    def __init__(self, soon: Callable[[Callable[[], None]], object], witnesses: Witnesses) -> None:
+        self._soon, self._witnesses = soon, witnesses
         self.turns, self.late, self.longest, self.longest_at_all, self.where = 0, 0, 0.0, 0.0, ""
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -98,6 +101,8 @@ class Watch:
                 return
             at_all = when[0] - asked
             others = sum(one - before.get(thread, one) for thread, one in waits.now().items())
+            if at_all - others > _LATE:
+                others += self._witnesses.stood_still(asked, when[0])
             self.turns += 1
             self.longest, self.longest_at_all = max(self.longest, at_all - others), max(self.longest_at_all, at_all)
             if at_all - others > _LATE:
@@ -136,15 +141,17 @@ def _watch(watches: dict[str, Watch]) -> None:
 
     from jupyter_alc.dms.daemon.serving import Serving
     from jupyter_alc.dms.fuse.mount import Mount
+    from stalls import Witnesses
 
+    witnesses = Witnesses().__enter__()  # they end with this process
     start, serve = Serving.start, Mount._serve
 
     def started(self: Serving) -> None:
         start(self)
-        watches["engine"] = Watch(self.loop.call_soon_threadsafe)
+        watches["engine"] = Watch(self.loop.call_soon_threadsafe, witnesses)
 
     async def served(self: Mount, *words: Any) -> None:
-        watches["mount"] = Watch(trio.lowlevel.current_trio_token().run_sync_soon)
+        watches["mount"] = Watch(trio.lowlevel.current_trio_token().run_sync_soon, witnesses)
         await serve(self, *words)
 
     Serving.start, Mount._serve = started, served  # type: ignore[method-assign, assignment]

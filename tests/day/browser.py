@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 
 from day.report import NotTrue, require
 
@@ -30,6 +30,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE = 120_000  # milliseconds; two busy cores need it
+expect.set_options(timeout=PATIENCE)
 
 RUN_CODE = """
 async ({base, code, seconds}) => {

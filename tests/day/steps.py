@@ -331,9 +331,17 @@ class Day:
         """Change a setting and add a cell, to find them again."""
         self.ada.menu("Settings", "Theme", "JupyterLab Dark")
         self.ada.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached", timeout=PATIENCE)
+        self._wait_until_saved("lab/api/settings/@jupyterlab/apputils-extension:themes", "JupyterLab Dark")
         self.ada.page.wait_for_timeout(3000)
         self.ada.open_panel()
         self.ada.look("panel-dark")
+
+    def _wait_until_saved(self, setting: str, value: str, seconds: float = 120) -> None:
+        """Lab writes a setting a moment after it was chosen."""
+        until = time.monotonic() + seconds
+        while value not in self.ada.get(setting)["raw"]:
+            require(time.monotonic() < until, f"Lab did not keep {value}")
+            self.ada.page.wait_for_timeout(300)
 
     def _wait_until_released(self, seconds: float = 120) -> None:
         until = time.monotonic() + seconds

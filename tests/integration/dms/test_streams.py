@@ -21,11 +21,13 @@ PIECE = 256 * 1024
 
 
 class Server:
-    """One file at /file, sent in pieces; `gets` are the first bytes asked for, `sent` what left."""
+    """One file at /file, sent in pieces, from `waits_at` when `on` is set; `gets` are the first bytes asked for, `sent`
+    what left."""
 
     def __init__(self, size, *, tail):
         self.content, self.tail, self.etag = os.urandom(size), tail, '"one"'
         self.gets, self.sent, self.cut_after, self.running = [], 0, None, 0
+        self.waits_at, self.on = size, asyncio.Event()
 
     async def answer(self, request):
         headers = {"ETag": self.etag, "Last-Modified": formatdate(1_700_000_000, usegmt=True)}
@@ -54,6 +56,8 @@ class Server:
             if self.cut_after is not None and at >= self.cut_after:
                 request.transport.abort()
                 return
+            if at >= self.waits_at:
+                await self.on.wait()
             await answer.write(self.content[at : at + PIECE])
             self.sent += len(self.content[at : at + PIECE])
             await asyncio.sleep(0.005)
@@ -107,10 +111,12 @@ async def test_r12_a_file_is_read_by_one_stream_and_every_byte_comes_once(opened
 async def test_r12_each_reader_is_answered_as_soon_as_its_blocks_passed(opened):
     server, engine = opened
     handle, done = await engine.open("odd/file"), []
+    server.waits_at = 2 * MIB
 
     async def read(at):
         assert await engine.read(handle, at, at + 1000) == server.content[at : at + 1000]
         done.append((at, server.sent))
+        server.on.set()
 
     await asyncio.gather(*map(read, (3 * MIB, 0, 5 * MIB, MIB)))
     await engine.close(handle)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import time
 
 import pytest
 
@@ -28,6 +27,7 @@ from jupyter_alc.dms.transfers.access import EngineTransfers
 from jupyter_alc.testing.archive_service import ArchiveService
 from jupyter_alc.testing.engines import get, put, running_engine
 from jupyter_alc.testing.faults import Fault, FaultyProxy
+from stalls import Stalls
 
 pytestmark = pytest.mark.integration
 KIB, MIB = 1 << 10, 1 << 20
@@ -35,13 +35,15 @@ OLD = (1_700_000_000, 1_700_000_000)
 
 
 class Watched(LocalAdapter):
-    """A folder; what is read of it is written down, how many at once too, each read takes `seconds`."""
+    """A folder; what is read of it is written down, how many at once too, a read takes `seconds` and an open gate."""
 
     seconds = 0.0
 
     def __init__(self, url, credentials):
         super().__init__(url, credentials)
         self.reads, self.now, self.most, self.before = [], 0, 0, None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def read_range(self, path, start, stop, if_token):
         self.reads.append((path, start, stop))
@@ -49,6 +51,7 @@ class Watched(LocalAdapter):
         self.most = max(self.most, self.now)
         try:
             await asyncio.sleep(self.seconds)
+            await self.gate.wait()
             if self.before is not None:
                 self.before(path)
             return await super().read_range(path, start, stop, if_token)
@@ -105,7 +108,7 @@ async def until(transfers, id, *states, seconds=30):
 
 async def what_happened(transfers, number, *, but="changed"):
     """The newest of the history, when so many are in it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(told := [one["what"] for one in await transfers.history() if one["what"] != but]) < number:
             await asyncio.sleep(0.01)
     return told
@@ -262,10 +265,12 @@ async def test_t5_what_cannot_fit_is_refused_before_a_byte_moves(tmp_path, top):
         assert told["problem"]["message"] == "5.2 MB do not fit: the cache can hold 4.2 MB."
         assert told["problem"]["next_step"]
         assert adapter.moved == 0
+        adapter.gate.clear()
         one = await transfers.fetch(["raw/f0", "raw/f1", "raw/f2"], bytes_per_second=1 * MIB)
         await until(transfers, one["id"], "moving")
         two = await until(transfers, (await transfers.fetch(["raw/f3"]))["id"])
         assert "of which other transfers take 3.2 MB" in two["problem"]["message"]
+        adapter.gate.set()
         assert (await until(transfers, one["id"]))["state"] == "done"
         assert (await transfers.resume(two["id"]))["state"] == "listing"
         assert (await until(transfers, two["id"]))["state"] == "done"
@@ -299,16 +304,18 @@ async def test_t6_a_ceiling_holds_and_readers_do_not_wait_for_it(tmp_path, top):
         old(top / "run" / f"f{number}", os.urandom(256 * KIB))
     wanted = old(top / "wanted", os.urandom(3 * MIB))
     async with served(tmp_path, top) as (engine, transfers, _):
-        start = time.monotonic()
-        begun = await transfers.fetch(["raw/run"], bytes_per_second=4 * MIB)
-        await until(transfers, begun["id"], "moving")
-        asked = time.monotonic()
-        assert await get(engine, "raw/wanted") == wanted
-        assert time.monotonic() - asked < 0.5
-        told = await until(transfers, begun["id"])
-        took = time.monotonic() - start
-        assert told["cap_bytes_per_second"] == 4 * MIB
-        assert 1.2 <= took < 4  # 6 MiB at 4 MiB a second
+        with Stalls() as stalls:
+            start = stalls.mark()
+            begun = await transfers.fetch(["raw/run"], bytes_per_second=4 * MIB)
+            await until(transfers, begun["id"], "moving")
+            asked = stalls.mark()
+            assert await get(engine, "raw/wanted") == wanted
+            assert stalls.since(asked) < 0.5
+            told = await until(transfers, begun["id"])
+            end = stalls.mark()
+            assert told["cap_bytes_per_second"] == 4 * MIB
+            assert end[0] - start[0] >= 1.2  # 6 MiB at 4 MiB a second
+            assert stalls.between(start, end) < 4
 
 
 async def test_t6_the_ceiling_of_a_dataset_holds_for_all_its_transfers_and_counts_readers(tmp_path, top):
@@ -316,14 +323,17 @@ async def test_t6_the_ceiling_of_a_dataset_holds_for_all_its_transfers_and_count
         old(top / folder / f"f{number}", os.urandom(256 * KIB))
     old(top / "wanted", os.urandom(4 * MIB))
     async with served(tmp_path, top, transfer=Transfer(bytes_per_second=4 * MIB)) as (engine, transfers, _):
-        start = time.monotonic()
-        begun = [await transfers.fetch([f"raw/{folder}"]) for folder in "ab"]
-        while not (await transfers.transfer(begun[0]["id"]))["moved_bytes"]:
-            await asyncio.sleep(0.01)
-        await get(engine, "raw/wanted")
-        for one in begun:
-            assert (await until(transfers, one["id"]))["state"] == "done"
-        assert 2.4 <= time.monotonic() - start < 9  # 8 MiB of two transfers and 4 MiB of a reader
+        with Stalls() as stalls:
+            start = stalls.mark()
+            begun = [await transfers.fetch([f"raw/{folder}"]) for folder in "ab"]
+            while not (await transfers.transfer(begun[0]["id"]))["moved_bytes"]:
+                await asyncio.sleep(0.01)
+            await get(engine, "raw/wanted")
+            for one in begun:
+                assert (await until(transfers, one["id"]))["state"] == "done"
+            end = stalls.mark()
+            assert end[0] - start[0] >= 2.4  # 8 MiB of two transfers and 4 MiB of a reader
+            assert stalls.between(start, end) < 9
 
 
 async def test_t7_cancelling_asks_for_nothing_more_and_keeps_what_came(tmp_path, top):
@@ -338,6 +348,9 @@ async def test_t7_cancelling_asks_for_nothing_more_and_keeps_what_came(tmp_path,
         assert (told["state"], told["bytes_per_second"], told["seconds_left"]) == ("cancelled", 0, None)
         asked = len(adapter.reads)
         await asyncio.sleep(0.3)
+        async with asyncio.timeout(30):
+            while (await transfers.transfer(begun["id"]))["moved_bytes"] < asked * 64 * KIB:
+                await asyncio.sleep(0.01)
         assert len(adapter.reads) == asked < 50
         told = await transfers.transfer(begun["id"])
         assert told["moved_bytes"] == told["done_bytes"] == asked * 64 * KIB, "what was on its way is told, too"
@@ -478,7 +491,7 @@ async def test_t9_the_last_that_ended_are_remembered(tmp_path, top, monkeypatch)
         for _ in range(5):
             ids.append((await transfers.fetch(["raw/a"]))["id"])
             await until(transfers, ids[-1])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while [one["id"] for one in await transfers.transfers()] != ids[:1:-1]:
                 await asyncio.sleep(0.01)
         with pytest.raises(NotFound):
@@ -604,6 +617,9 @@ async def test_t12_patterns_say_which_small_files_come_unasked(pattern, opened, 
         await engine.ls("raw")
         for number in range(opened):
             await get(engine, f"raw/f{number:02}")
+        async with asyncio.timeout(30):
+            while len(adapter.reads) < opened + ahead:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
         assert len(adapter.reads) == opened + ahead
 
@@ -624,7 +640,7 @@ async def test_t14_events_tell_of_transfers_names_and_the_status(tmp_path, top):
         await put(engine, "raw/new", b"one")
         await engine.flush(20)
         await engine.unlink("raw/new")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not {("transfer", begun["id"]), ("names", "raw/new"), ("data", "")} <= heard:
                 await asyncio.sleep(0.01)
         listening.cancel()

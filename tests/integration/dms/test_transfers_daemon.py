@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from jupyter_alc.core.dataset import Access, MountedDataset
 from jupyter_alc.core.errors import BadInput, IllegalMove, NotFound
 from jupyter_alc.testing.archive_service import ArchiveService
 from jupyter_alc.testing.data_service import DataService
+from stalls import Stalls
 
 pytestmark = pytest.mark.integration
 KIB, MIB = 1 << 10, 1 << 20
@@ -34,6 +36,14 @@ def old(path, content):
     path.write_bytes(content)
     os.utime(path, (1_700_000_000, 1_700_000_000))
     return content
+
+
+def until(seen, seconds=30):
+    """The kernel is told of a change a moment after it."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def ended(service, id, seconds=60):
@@ -117,13 +127,22 @@ def test_the_socket_offers_what_the_engine_does(service):
         assert raised.value.next_step
 
 
+async def heard_by(client, events):
+    """The next event, asked for; transfers begin until the first is heard of, so the service is known to tell."""
+    following = asyncio.ensure_future(anext(events))
+    async with asyncio.timeout(60):
+        while not following.done():
+            await client.fetch(["raw/run"])
+            await asyncio.wait({following}, timeout=0.1)
+    return asyncio.ensure_future(anext(events))
+
+
 def test_t14_events_come_over_the_socket(service):
     async def listen(client):
         heard, events = set(), client.events()
-        following = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.3)  # the service listens by now
+        following = await heard_by(client, events)
         begun = await client.fetch(["raw/run"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while ("transfer", begun["id"]) not in heard:
                 event = await following
                 heard.add((event["what"], event["path"]))
@@ -141,13 +160,15 @@ def test_t14_who_listens_does_not_hold_up_the_end(service):
 
     async def listen(client):
         events = client.events()
-        following = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.3)
-        begun = time.monotonic()
-        assert await asyncio.to_thread(service.stop) == 0
-        took = time.monotonic() - begun
-        with pytest.raises(StopAsyncIteration):
-            await following
+        following = await heard_by(client, events)
+        with Stalls(service.process.pid) as stalls:
+            begun = stalls.mark()
+            assert await asyncio.to_thread(service.stop) == 0
+            took = stalls.since(begun)
+        with contextlib.suppress(StopAsyncIteration):
+            while await following:  # of what was heard before
+                following = asyncio.ensure_future(anext(events))
+        assert isinstance(following.exception(), StopAsyncIteration)
         return took
 
     assert service.ask(listen) < 2
@@ -173,8 +194,7 @@ def test_t11_a_dataset_leaves_the_mount_and_comes_back(place):
             assert reading.read(10) == content[:10]
             for dataset in ("raw", "results"):
                 assert service.ask(lambda client, dataset=dataset: client.unmount(dataset))["mounted"] is False
-            time.sleep(0.2)
-            assert list((place / "data").iterdir()) == []
+            until(lambda: list((place / "data").iterdir()) == [])
             assert not (place / "data/raw").exists()
             assert not (place / "data/raw/a").exists()
             assert reading.read() == content[10:]
@@ -183,7 +203,8 @@ def test_t11_a_dataset_leaves_the_mount_and_comes_back(place):
         assert (place / "results/new").read_bytes() == b"not lost"
         for dataset in ("raw", "results"):
             service.ask(lambda client, dataset=dataset: client.mount(dataset))
-        time.sleep(0.2)
+        until((place / "data/raw/a").exists)
+        until((place / "data/results/new").exists)
         assert (place / "data/raw/a").read_bytes() == content
         assert (place / "data/results/new").read_bytes() == b"not lost"
         assert sorted(path.name for path in (place / "data").iterdir()) == ["raw", "results"]

@@ -346,22 +346,23 @@ def words_of(entry: Path) -> bytes:
 
 
 CLIENT = """
-import sys, time
+import pathlib, sys, time
 from pyspark.sql.functions import udf
 from jupyter_alc.piezo.frameworks.spark import SparkFramework
 spark = SparkFramework().connect(sys.stdin.readline().strip(), name="kernel")
-slow = udf(lambda n: time.sleep(12) or n, "long")
+begun = sys.argv[1]
+slow = udf(lambda n: pathlib.Path(begun).touch() or time.sleep(18) or n, "long")
 spark.range(0, 1, 1, 1).select(slow("id")).collect()
 print("done", flush=True)
 spark.range(0, 1, 1, 1).select(udf(lambda n: time.sleep(120) or n, "long")("id")).collect()
 """
 
 
-def test_a_living_query_keeps_a_lease_and_a_vanished_client_does_not(own_ground: Callable[..., Ground]):
-    ground = own_ground(ALC_PIEZO_LEASE_SECONDS="4")
+def test_a_living_query_keeps_a_lease_and_a_vanished_client_does_not(own_ground: Callable[..., Ground], tmp_path: Path):
+    ground = own_ground(ALC_PIEZO_LEASE_SECONDS="6")
     cluster = ground.start("leased", cores_per_worker=1, memory_per_worker="512m")
     kernel = subprocess.Popen(
-        [sys.executable, "-c", CLIENT],
+        [sys.executable, "-c", CLIENT, str(tmp_path / "begun")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -373,8 +374,10 @@ def test_a_living_query_keeps_a_lease_and_a_vanished_client_does_not(own_ground:
         run(ground.clusters.renew(cluster.id))
         kernel.stdin.write(run(ground.clusters.connection(cluster.id))["connect_url"] + "\n")
         kernel.stdin.close()
-        for _ in range(6):  # until its query runs, the owner's server is heard from
-            time.sleep(1)
+        until = time.monotonic() + 120
+        while not (tmp_path / "begun").exists():  # until its query runs, the owner's server is heard from
+            assert time.monotonic() < until
+            time.sleep(0.5)
             run(ground.clusters.renew(cluster.id))
         assert kernel.stdout.readline() == "done\n"  # a query three times as long as the lease, renewed by nobody
     finally:
@@ -384,4 +387,4 @@ def test_a_living_query_keeps_a_lease_and_a_vanished_client_does_not(own_ground:
     vanished = time.monotonic()
     gone = ground.gone(cluster.id, seconds=60)
     assert gone.record.ending == "lease"
-    print(f"\nnothing left {time.monotonic() - vanished:.1f} s after the client vanished, lease 4 s")
+    print(f"\nnothing left {time.monotonic() - vanished:.1f} s after the client vanished, lease 6 s")

@@ -8,13 +8,16 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.integration
 
@@ -43,14 +46,17 @@ class Kernel:
             else:
                 return
 
-    def run(self, code: str, seconds: float = 60) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Run a cell; return its reply and its outputs' contents."""
+    def run(
+        self, code: str, seconds: float = 60, hear: Callable[[dict[str, Any]], object] = lambda output: None
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Run a cell; return its reply and its outputs' contents, each of which `hear` gets as it comes."""
         outputs: list[dict[str, Any]] = []
-        reply = self.client.execute_interactive(
-            code,
-            timeout=seconds,
-            output_hook=lambda message: outputs.append({"kind": message["msg_type"], **message["content"]}),
-        )
+
+        def put_out(message: dict[str, Any]) -> None:
+            outputs.append({"kind": message["msg_type"], **message["content"]})
+            hear(outputs[-1])
+
+        reply = self.client.execute_interactive(code, timeout=seconds, output_hook=put_out)
         return reply["content"], outputs
 
     def shown(self, code: str, seconds: float = 60) -> dict[str, str]:
@@ -108,9 +114,13 @@ def test_a_fetch_shows_a_bar_that_moves_and_leaves_its_last_word(kernel: Kernel)
 def test_an_interrupt_ends_the_waiting_and_not_the_transfer(kernel: Kernel) -> None:
     """S6."""
     kernel.run("alc_before = len(__import__('jupyter_alc').client().dms.transfers())")
-    stop = threading.Timer(2.0, lambda: kernel.server.ask("POST", f"api/kernels/{kernel.id}/interrupt"))
-    stop.start()
-    reply, outputs = kernel.run("%dms fetch results --limit 100kB")
+    stop = threading.Timer(1.0, lambda: kernel.server.ask("POST", f"api/kernels/{kernel.id}/interrupt"))
+
+    def once_there_is_a_bar(output: dict[str, Any]) -> None:
+        if output["kind"] == "display_data" and not stop.ident:
+            stop.start()
+
+    reply, outputs = kernel.run("%dms fetch results --limit 100kB", hear=once_there_is_a_bar)
     stop.join()
     assert reply["ename"] == "KeyboardInterrupt"
     last = [one["data"] for one in outputs if one["kind"] == "update_display_data"][-1]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_alc.vmm.client import HubClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.root]
+LEASE_SECONDS = 4.0  # so long that a computer that stands still for moments ends none
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def full(disk: Path) -> Iterator[None]:
 
 @pytest.fixture
 async def house(disk: Path, hub_api: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(conftest, "QUICK", replace(conftest.QUICK, lease_seconds=1.0))
+    monkeypatch.setattr(conftest, "QUICK", replace(conftest.QUICK, lease_seconds=LEASE_SECONDS))
     house = House(disk, hub_api)
     try:
         yield house
@@ -94,8 +95,8 @@ async def test_who_has_a_machine_keeps_it_though_its_signs_of_life_found_no_room
         with full(disk):
             with contextlib.suppress(AlcError):
                 await claim_until_refused(hub, "brahe")
-            await asyncio.sleep(2.5)
-        await asyncio.sleep(1)
+            await asyncio.sleep(2.5 * LEASE_SECONDS)
+        await asyncio.sleep(LEASE_SECONDS)
         told = await hub.allocation(made["id"])
         assert (told["state"], told["machine"]) == ("ready", key)
     finally:

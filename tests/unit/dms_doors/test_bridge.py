@@ -110,8 +110,10 @@ def test_only_so_many_may_wait(loop):
 
 
 def test_at_the_end_who_only_looks_is_answered_at_once_and_changes_are_still_done(loop):
+    go = asyncio.Event()
+
     async def changed():
-        await asyncio.sleep(0.1)
+        await go.wait()
         return "changed"
 
     async def main():
@@ -125,12 +127,13 @@ def test_at_the_end_who_only_looks_is_answered_at_once_and_changes_are_still_don
         async def changing():
             heard.append(await bridge.change(changed()))
 
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(looking)
                 nursery.start_soon(changing)
                 await trio.testing.wait_all_tasks_blocked()
                 bridge.end()
+                loop.call_soon_threadsafe(go.set)
             await looking()
         assert heard == ["looked", "changed", "looked"]
 

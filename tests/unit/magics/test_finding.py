@@ -51,8 +51,9 @@ def test_a_plain_servers_file_is_found_by_the_kernels_parent(tmp_path: Path) -> 
     assert found.urls[0] == "http://localhost:8888/a"
 
 
-def test_a_terminal_finds_its_server_among_its_parents(tmp_path: Path) -> None:
-    parent = os.getppid()
+def test_a_terminal_finds_its_server_among_its_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = 4321
+    monkeypatch.setattr(os, "getppid", lambda: parent)  # ours may be the first process
     (tmp_path / str(parent)).mkdir()
     (tmp_path / str(parent) / "stat").write_text(f"{parent} (a (sh) ) S 4242 1 1")
     (tmp_path / "jpserver-4242.json").write_text(json.dumps({"url": "http://localhost:8888/", "token": "t"}))

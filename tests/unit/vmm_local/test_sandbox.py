@@ -22,7 +22,7 @@ def test_a_sandbox_that_is_not_made_is_told_in_time(tmp_path: Path, monkeypatch:
     stand_in = tmp_path / "bwrap"
     stand_in.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{does}\n")
     stand_in.chmod(0o755)
-    monkeypatch.setattr(sandbox, "START_SECONDS", 1.0)
+    monkeypatch.setattr(sandbox, "START_SECONDS", 3.0)
     wanted = sandbox.Sandbox(("true",), tmp_path, "host", environment={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     with pytest.raises(Missing):
         sandbox.start(wanted, subprocess.DEVNULL)
