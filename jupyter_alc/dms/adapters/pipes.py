@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from yarl import URL
 
 MOST: Final = 64
-_PIECE: Final = 256 * 1024  # what stays in a processor's cache on its way
+_PIECE: Final = 256 * 1024
 _SLOW_PIECE: Final = 64 * 1024
 _SLOW_SECONDS: Final = 0.25  # for a piece: the next ones are smaller, so that somebody has them sooner
+_QUICK_PIECE: Final = 1024 * 1024
+_QUICK_SECONDS: Final = 0.01  # for a piece: the next ones are larger, since each costs the processor something
+_BLOCK: Final = 64 * 1024  # whole ones are kept of a piece that broke off
 _CONNECT_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 60  # whoever asks has a deadline of their own; this one ends a thread that nobody waits for
 _IDLE_SECONDS: Final = 30.0
@@ -174,19 +177,21 @@ class Pipes:
             if not step or asked.given_up:
                 raise broke_off()
             left -= step
-        at, stop, most = part.start, part.start + part.size, len(buffer)
+        at, stop, most = part.start, part.start + part.size, _PIECE
         while at < stop:
-            began = time.monotonic()
-            piece = buffer[: min(stop - at, most)]
-            if body.read(piece) != len(piece) or asked.given_up:
+            began, wanted = time.monotonic(), min(stop - at, most)
+            got = body.read(buffer[:wanted])
+            kept = got if got == wanted else got // _BLOCK * _BLOCK
+            if kept and not asked.given_up:
+                asked.take(at, buffer[:kept])
+            if got < wanted or asked.given_up:
                 raise broke_off()
-            asked.take(at, piece)
-            at += len(piece)
-            most = _SLOW_PIECE if time.monotonic() - began > _SLOW_SECONDS else len(buffer)
+            at += got
+            most = _next_piece(time.monotonic() - began)
 
     def _buffer(self) -> memoryview:
         if not hasattr(self._own, "buffer"):
-            self._own.buffer = memoryview(bytearray(_PIECE))
+            self._own.buffer = memoryview(bytearray(_QUICK_PIECE))
         buffer: memoryview = self._own.buffer
         return buffer
 
@@ -242,10 +247,11 @@ class _Body:
         self._buffered = len(answer.peek()) if self._line is not None else 0
 
     def read(self, into: memoryview) -> int:
-        """Fill `into`; how many bytes there were, fewer only at the end."""
+        """Fill `into`; how many bytes there were, fewer only at the end or where it broke off."""
         got = 0
-        while got < len(into) and (step := self._step(into[got:])):
-            got += step
+        with contextlib.suppress(OSError):
+            while got < len(into) and (step := self._step(into[got:])):
+                got += step
         return got
 
     def _step(self, into: memoryview) -> int:
@@ -294,6 +300,13 @@ class _Asked:
                 with contextlib.suppress(OSError):
                     _SHUTDOWN(self._line, socket.SHUT_RDWR)
             return self._taking
+
+
+def _next_piece(seconds: float) -> int:
+    """How large the piece after one that took so long is."""
+    if seconds > _SLOW_SECONDS:
+        return _SLOW_PIECE
+    return _QUICK_PIECE if seconds < _QUICK_SECONDS else _PIECE
 
 
 def broke_off() -> ArchiveUnreachable:

@@ -86,11 +86,6 @@ class BlockFile:
         """Whether block `number` is marked as here (its checksum may still fail)."""
         return bool(self._present[number])
 
-    @property
-    def whole(self) -> bool:
-        """Whether every block is marked as here."""
-        return self._blocks == self._count
-
     def here(self) -> Iterator[int]:
         """The numbers of the blocks marked as here, in order."""
         number = self._present.find(1)

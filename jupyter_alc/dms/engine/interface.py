@@ -59,11 +59,6 @@ class Handle(Protocol):
         """Whether it reads and writes local, unsent data (no kernel cache may outlive the handle)."""
         ...
 
-    @property
-    def whole(self) -> bool:
-        """Whether all that a reader can ask for is here."""
-        ...
-
     def cached(self, start: int, stop: int) -> bytes | None:
         """The bytes, if all of them are here and verified; None is a miss: `Engine.read` then. Never waits."""
         ...

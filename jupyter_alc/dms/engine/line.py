@@ -84,6 +84,11 @@ class Line:
         return max(self.by_itself.value - self.shared_byte_seconds, 0.0)
 
     @property
+    def reach(self) -> int:
+        """The bytes that come in two latencies: one to ask in, and one to be heard in."""
+        return int(2 * self.latency_seconds * self.bytes_per_second)
+
+    @property
     def hole(self) -> int:
         """The bytes that cost as much as one request more, while as many run as are welcome; at most 1 MiB."""
         return min(int(self.latency_seconds * self.bytes_per_second / self.parallel), _HOLE)

@@ -61,11 +61,6 @@ class OpenFile:
         """Whether it reads local, unsent data."""
         return self.file is not None
 
-    @property
-    def whole(self) -> bool:
-        """Whether all that a reader can ask for is here."""
-        return self.file is not None or (self.reader is not None and self.reader.whole)
-
     def cached(self, start: int, stop: int) -> bytes | None:
         """The bytes if they are here; any thread."""
         file, reader = self.file, self.reader

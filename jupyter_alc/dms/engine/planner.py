@@ -15,6 +15,7 @@ SMALL_FILE: Final = 256 * KIB
 FIRST_TOUCH: Final = 128 * KIB  # a header and an index; twice this cost a detector frame more than its gaps
 STREAM_AFTER: Final = 512 * KIB
 FIRST_WINDOW: Final = 1024 * KIB
+BELIEVED: Final = 4 * FIRST_WINDOW  # a stream so long goes on
 MOST_AHEAD: Final = 64 * 1024 * KIB
 ONE_REQUEST: Final = 4 * 1024 * KIB
 AHEAD_REQUEST: Final = 8 * 1024 * KIB  # a request costs the processor about what a MiB does
@@ -103,14 +104,19 @@ class Pattern:
         self._filled, self.window = start, self.window // 4 // BLOCK * BLOCK
         return True
 
-    def fill(self, most: int) -> Extent:
+    def fill(self, most: int, reach: int = 0) -> Extent:
         """The bytes to have next, at most `most` beyond the last read; empty where there is nothing to do.
 
-        While a stream is short it looks a quarter of its length ahead, since it may be a frame and end; after 4 MiB
-        it is believed, and looks twice as far with each fill.
+        While a stream is short it looks a quarter of its length ahead, since it may be a frame and end; and up to its
+        length where the line brings that while it is waited for: `reach` bytes. After 4 MiB it is believed, and looks
+        twice as far with each fill.
         """
         at = self._at
-        wish = 2 * self.window if self.window >= FIRST_WINDOW else min((at - self._began) // 4, FIRST_WINDOW)
+        length = at - self._began
+        if length >= BELIEVED and self.window >= FIRST_WINDOW:
+            wish = 2 * self.window
+        else:
+            wish = max(min(length // 4, FIRST_WINDOW), min(length, reach, BELIEVED))
         window = min(wish, most, MOST_AHEAD) // BLOCK * BLOCK
         start = min(max(self._filled, at), self._size)
         stop = max(start, min(self._size, -(-(at + window) // BLOCK) * BLOCK))

@@ -94,11 +94,6 @@ class ArchiveFile:
         self._version = _open_or_pass(reading.cache, link, path, entry)
         self._follow = reading.formats.follow(self._version.key if self._version is not None else "", entry.size)
 
-    @property
-    def whole(self) -> bool:
-        """Whether all of it is here."""
-        return self._version is not None and self._version.file.whole
-
     def cached(self, start: int, stop: int) -> bytes | None:
         """The bytes if they are here and verified."""
         stop = min(stop, self.entry.size)
@@ -168,7 +163,7 @@ class ArchiveFile:
 
     def _ahead(self) -> list[Extent]:
         """What to fetch ahead of the last read: along the chunks of its format (F3), else of its stream (R8)."""
-        return self._along() if self._follow.inside else [self._pattern.fill(self._most)]
+        return self._along() if self._follow.inside else [self._pattern.fill(self._most, self._link.line.reach)]
 
     def _along(self) -> list[Extent]:
         chunks, page = self._follow.fill(self._most)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from jupyter_alc.dms.engine.planner import (
+    BELIEVED,
     BLOCK,
     FIRST_WINDOW,
     MOST_AHEAD,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 MOST_CHUNKS: Final = 65_536
 MOST_AT_ONCE: Final = 256  # chunks that are looked at for one window
 MOST_STEPS: Final = 32  # chunks that one read may go on by
-BELIEVED: Final = 4 * FIRST_WINDOW  # a walk so long goes on
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyfuse3
 
-from jupyter_alc.dms.fuse.control import FAR_KIB, NEAR_KIB
 from jupyter_alc.dms.fuse.names import Names
 from jupyter_alc.dms.fuse.seen import Seen
 from jupyter_alc.dms.fuse.shared import Opened, answers
@@ -42,7 +41,6 @@ class Operations(Names):
             raise pyfuse3.FUSEError(errno.ESTALE)
         number = self._register(node, handle, writes)
         told, opened = self._file_info(number), self._opened[number]
-        self.read_ahead.next_is(FAR_KIB if handle.whole else NEAR_KIB)
         opened.ahead = self.pushing.watched(opened, published=not self._attributes.is_live(node.dataset))
         return told
 

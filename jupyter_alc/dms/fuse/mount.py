@@ -70,7 +70,7 @@ class Mount:
             os.close(self._folder)
             why, cure = f"the kernel refused the mount at {self.where}", "look for its reason in the machine's log"
             raise no_folder(why, cure) from refused
-        self._operations.read_ahead = tune(self.where)
+        tune(self.where)
         self._wait = install()
 
     def run(
@@ -117,7 +117,6 @@ class Mount:
         """Let go of the device and unmount if this process may; else the mount stays for root to take away."""
         pyfuse3.close(unmount=False)
         os.close(self._folder)
-        self._operations.read_ahead.close()
         row = mount_at(self.where)
         if row is not None and (os.geteuid() == 0 or f"user_id={os.getuid()}" in row.options.split(",")):
             unmount(self.where)

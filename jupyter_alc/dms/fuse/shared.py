@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import pyfuse3
 
 from jupyter_alc.core.errors import AlcError
-from jupyter_alc.dms.fuse.control import ReadAhead
 from jupyter_alc.dms.fuse.errnos import errno_of
 from jupyter_alc.dms.fuse.links import as_link
 from jupyter_alc.dms.fuse.nodes import OWN, Node, Nodes
@@ -81,7 +80,6 @@ class Shared(ABC, pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is used 
         self._volume = volume
         self.nodes = Nodes()
         self.pushing = Pushing()
-        self.read_ahead = ReadAhead()
         self._opened: dict[int, Opened] = {}
         self._folders: dict[int, OpenFolder] = {}
         self._last_handle = 0

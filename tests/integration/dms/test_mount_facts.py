@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from jupyter_alc.core.dataset import Access, MountedDataset
-from jupyter_alc.dms.fuse.table import mount_at
 from jupyter_alc.testing.data_service import DataService
 
 pytestmark = [pytest.mark.integration, pytest.mark.root, pytest.mark.fuse]
@@ -78,29 +77,5 @@ def test_n5_w8_modes_times_and_attributes_are_as_the_page_says(place):
         ], told.stderr
         with pytest.raises(OSError, match="Read-only file system"):
             os.open(place / "data/raw/file", os.O_RDWR)
-    finally:
-        service.stop()
-
-
-def test_r8_the_kernel_reads_far_ahead_only_in_files_that_are_here_whole(place):
-    """What the mount's is while a file is opened is the file's."""
-    size = 1 << 20
-    (place / "raw/here").write_bytes(os.urandom(size))
-    (place / "raw/away").write_bytes(os.urandom(size))
-    datasets = [MountedDataset("raw", "Raw", "local", str(place / "raw"), Access.READ, published=True)]
-    service = DataService(place / "dms", datasets, mount=place / "data", run_as=DAEMON)
-    service.place.mkdir(mode=0o711)
-    try:
-        assert service.start()["mounted"]
-        found = mount_at(place / "data")
-        assert found is not None
-        ahead = Path("/sys/class/bdi", found.device, "read_ahead_kb")
-        assert ahead.read_text().strip() == "16"
-        assert (place / "data/raw/here").read_bytes() == (place / "raw/here").read_bytes()
-        for name, kib in (("here", "1024"), ("away", "16"), ("here", "1024")):
-            with (place / "data/raw" / name).open("rb"):
-                assert ahead.read_text().strip() == kib
-        moved = service.ask(lambda client: client.status())["datasets"][0]["moved_bytes"]
-        assert moved == size
     finally:
         service.stop()

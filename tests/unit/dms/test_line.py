@@ -116,3 +116,7 @@ def test_a_mean_is_one_of_its_samples_by_their_weight_and_one_stall_moves_it_lit
     assert 0 < mean.weight <= 8
     assert mean.with_one(1e9).value <= 2 * mean.value
     assert Mean(1.0, 8.0).with_one(100.0).value == pytest.approx(1.125)
+
+
+def test_reach_is_what_comes_in_two_latencies() -> None:
+    assert Line(latency_seconds=0.02, bytes_per_second=100e6).reach == 4_000_000

@@ -164,6 +164,20 @@ def test_r8_hits_advance_the_window_before_the_reader_has_to_wait():
     assert waits <= 8
 
 
+@pytest.mark.parametrize(("reach", "most_of_its_length"), [(0, 0.25), (300 * 1024, 0.6), (64 * MIB, 1.0)])
+def test_r8_a_short_stream_looks_as_far_ahead_as_it_is_long_where_the_line_brings_that_meanwhile(
+    reach, most_of_its_length
+):
+    pattern, ahead = Pattern(1024 * MIB), []
+    for at in range(0, 4 * MIB - BLOCK, BLOCK):
+        if pattern.note(at, at + BLOCK) and at + BLOCK < 4 * MIB - BLOCK:
+            stop = pattern.fill(MOST_AHEAD, reach).stop
+            ahead.append((stop - at - 2 * BLOCK) / (at + BLOCK))
+    assert ahead
+    assert max(ahead) <= most_of_its_length
+    assert max(ahead) > most_of_its_length / 4
+
+
 def test_r8_a_window_that_did_not_come_is_fetched_again_half_as_large():
     reader = Reader(1024 * MIB)
     for at in range(0, 32 * MIB, MIB):
