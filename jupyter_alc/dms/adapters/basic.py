@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 from datetime import UTC, datetime
+from tarfile import TarError
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zipfile import BadZipFile
 
 import aiohttp
 import fsspec
@@ -33,6 +36,7 @@ from jupyter_alc.dms.adapters.pipes import broke_off
 from jupyter_alc.dms.adapters.s3_answers import can_be_name, is_name, quoted
 from jupyter_alc.dms.adapters.s3_bucket import absent
 from jupyter_alc.dms.adapters.versions import changed
+from jupyter_alc.dms.addresses import without_secrets
 from jupyter_alc.dms.entry import Entry
 from jupyter_alc.dms.tokens import same_version
 
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 T = TypeVar("T")
-_VERSIONS: Final = ("ETag", "etag", "version_id", "generation", "CRC")
+_VERSIONS: Final = ("etag", "version_id", "generation", "sha", "unique", "CRC")
 """What names a version, the first that a file system tells; else all the times it tells do."""
 _AT_ONCE: Final = 8
 _TIMES: Final = (
@@ -51,11 +55,14 @@ _TIMES: Final = (
     "mtime",
     "created",
     "modified",
+    "modify",
+    "modificationTime",
     "updated",
     "date_time",
 )
-_SEEN_THROUGH: Final = frozenset({"simplecache", "filecache", "blockcache", "cached", "dir"})
+_CACHES: Final = frozenset({"simplecache", "filecache", "blockcache", "cached"})
 _WEB: Final = WEB | {"sync-http", "sync-https"}
+_DAMAGES: Final = (BadZipFile, TarError, zlib.error, RuntimeError)  # the last: a member that is encrypted
 _ANSWERS: Final = (FileNotFoundError, NotADirectoryError, PermissionError, VersionChanged, NotFolder, Denied)
 """What a file system says that is well."""
 
@@ -67,17 +74,17 @@ class BasicAdapter:
     """
 
     def __init__(self, url: str, credentials: Mapping[str, str]) -> None:
-        _must_be_openable(url)
         self._url, self._words = url, dict(credentials)
+        self._serial = _must_be_openable(url)
         self._opened: _Opened | None = None
         self._opening = threading.Lock()
-        # threads of its own: an archive that hangs must not hold up what others do beside the loop
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fsspec")
+        # threads of its own, more than are asked at once: some may hang, and hold up nobody else
+        self._threads = ThreadPoolExecutor(4 * _AT_ONCE, thread_name_prefix="fsspec")
 
     @property
     def capabilities(self) -> Capabilities:
-        """Ranges, and nothing that changes."""
-        return Capabilities(parallel=_AT_ONCE)
+        """Ranges, and nothing that changes; of an archive file one after the other."""
+        return Capabilities(parallel=1 if self._serial else _AT_ONCE)
 
     async def close(self) -> None:
         """Let the file system go."""
@@ -119,8 +126,6 @@ class BasicAdapter:
                 _must_be(opened, at, path, if_token)
                 got = bytes(opened.files.cat_file(at, start=start, end=stop))
                 _must_be(opened, at, path, if_token)
-                if opened.is_replaced():
-                    raise changed(path)
             if len(got) != stop - start:
                 raise broke_off()
             return got
@@ -137,12 +142,15 @@ class BasicAdapter:
             try:
                 with opened.turn:
                     opened.files.invalidate_cache()  # what it listed before is no answer; the engine keeps all
-                    return ask(opened, opened.at(path))
+                    told = ask(opened, opened.at(path))
             except _ANSWERS:
                 raise
             except Exception:  # its connection may be dead, or what it keeps of a file damaged
                 self._forget(opened)
                 raise
+            if opened.is_replaced():
+                raise changed(path)
+            return told
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, asked)
@@ -156,6 +164,9 @@ class BasicAdapter:
             raise _no_folder(path) from error
         except PermissionError as error:
             raise Denied(f"The archive does not allow this with {path}.", next_step="Check the credentials.") from error
+        except _DAMAGES as error:
+            told = f"{path or 'The archive file'} is damaged, or was on its way."
+            raise AnsweredBadly(told, next_step="Try again; if it stays so, tell its owner.") from error
         except Exception as error:  # fsspec's file systems raise whatever their libraries do
             raise _no_answer() from error
 
@@ -170,9 +181,8 @@ class BasicAdapter:
                 self._forget(before)
                 raise
         with self._opening:
-            if self._opened is before:
+            if self._opened is None or self._opened is before:
                 self._opened = self._made()
-            assert self._opened is not None
             return self._opened
 
     def _forget(self, opened: _Opened) -> None:
@@ -231,31 +241,41 @@ class _Opened:
         files.invalidate_cache()
         try:
             return _token(files.info(at))
-        except (FileNotFoundError, KeyError) as error:  # it tells nothing of what was asked
+        except (FileNotFoundError, KeyError, TypeError) as error:  # it tells nothing of what was asked, or no size
             raise _no_answer() from error
 
 
-def _must_be_openable(url: str) -> None:
-    """Find what the address needs without opening it. What lists over HTTP is no business of fsspec's."""
+def _must_be_openable(url: str) -> bool:
+    """Find what the address needs without opening it; whether it is a file that holds others.
+
+    What lists over HTTP is no business of fsspec's, nor what keeps copies: these would be told for what is there now.
+    """
     bits = url.split("::")
     protocols = [split_protocol(bit)[0] or (bit if len(bits) > 1 and "/" not in bit else "file") for bit in bits]
     try:
-        for protocol in protocols:
-            fsspec.get_filesystem_class(protocol)
+        kinds = [fsspec.get_filesystem_class(protocol) for protocol in protocols]
     except ImportError as error:
         raise _lacks(url) from error
     except (ValueError, TypeError) as error:
         raise _no_address(url) from error
-    if next((one for one in protocols if one not in _SEEN_THROUGH), "") in _WEB:
-        # it takes folders for files, any page for a folder, and whatever goes wrong for an absence
-        raise BadInput(f"fsspec cannot show the folders of {url}.", next_step="Write adapter: http.", field="adapter")
+    if kept := _CACHES.intersection(protocols):
+        told = f"{without_secrets(url)} keeps copies, which may be old."
+        raise BadInput(told, next_step=f"Leave out {min(kept)}:: as DMS has a cache.", field="url")
+    listed = next((one for one in protocols if one != "dir"), "")
+    if listed in _WEB:  # it takes folders for files, any page for a folder, and whatever goes wrong for an absence
+        told = f"fsspec cannot show the folders of {without_secrets(url)}."
+        raise BadInput(told, next_step="Write adapter: http.", field="adapter")
+    if listed == "ftp":  # it takes whatever goes wrong for an empty folder
+        told = f"fsspec cannot tell what is at {without_secrets(url)} and what is not."
+        raise BadInput(told, next_step="Ask for the files by HTTP, SFTP or S3.", field="url")
+    return issubclass(kinds[0], AbstractArchiveFileSystem)
 
 
 def _shown(files: Any, at: str, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What lies in a folder by its path, as it is told; a folder hides a file of its name."""
     folder = at.strip("/")
     found: dict[str, Mapping[str, Any]] = {}
-    for one in files.ls(at, detail=True, refresh=True):
+    for one in files.ls(at, detail=True):
         told = str(one["name"])
         if told.strip("/") == folder:
             if not told.endswith("/") and one.get("type") != "directory":
@@ -300,7 +320,7 @@ def _entry(path: str, told: Mapping[str, Any], behind: str) -> Entry:
 
 
 def _token(told: Mapping[str, Any], behind: str = "") -> str:
-    """Of what names the version, else of the times, the size, and the version of the archive file `behind` it."""
+    """Of the size and what names the version, else of the times and the version of the archive file `behind` it."""
     if told.get("ETag"):
         return quoted(str(told["ETag"]))
     named = next((str(told[key]).strip('"') for key in _VERSIONS if told.get(key)), None)
@@ -331,8 +351,8 @@ def _no_answer() -> ArchiveUnreachable:
 
 
 def _lacks(url: str) -> Missing:
-    return Missing(f"fsspec lacks a package for {url}.", next_step="Install the one it names.")
+    return Missing(f"fsspec lacks a package for {without_secrets(url)}.", next_step="Install the one it names.")
 
 
 def _no_address(url: str) -> BadInput:
-    return BadInput(f"fsspec cannot open {url}.", next_step="Check url and credentials.", field="url")
+    return BadInput(f"fsspec cannot open {without_secrets(url)}.", next_step="Check url and credentials.", field="url")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 
+from jupyter_alc.dms.adapters.ranged import FINE
 from jupyter_alc.dms.adapters.versions import condition, content_range
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _LookedAt(aiohttp.ClientResponse):
         other = version is not None and self.headers.get("ETag") != version
         if part is not None and self.status == 206:
             other = other or told is None or f"bytes={told[0]}-{told[1] - 1}" != part
-        if self.ok and other:
+        if self.status in FINE and other:  # one on the way to another address says nothing of the file
             self.close()
             raise aiohttp.ClientPayloadError("another version or part")
         return self

@@ -17,6 +17,7 @@ from jupyter_alc.dms.adapters.interface import AnsweredBadly, Capabilities
 from jupyter_alc.dms.adapters.ranged import FINE, HEADED, RangedReads
 from jupyter_alc.dms.adapters.statuses import error_of
 from jupyter_alc.dms.adapters.versions import http_seconds, is_weak, server_time, token_of
+from jupyter_alc.dms.addresses import without_secrets
 from jupyter_alc.dms.entry import Entry
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ class HttpAdapter(RangedReads):
         if self._base.scheme not in {"http", "https"} or not self._base.host:
             raise BadInput(f"{url!r} is not a web address.", next_step="Write https://host/folder.", field="url")
         if self._base.raw_query_string or self._base.raw_fragment:  # names go behind a path
-            raise BadInput(f"{url!r} is no folder's address.", next_step="Write https://host/folder.", field="url")
+            raise BadInput(
+                f"{without_secrets(url)!r} is no folder's address: it has a query or a fragment.",
+                next_step="Write https://host/folder.",
+                field="url",
+            )
         self._asking = Asking(authorization(credentials))
         self._ranges = "full"
 

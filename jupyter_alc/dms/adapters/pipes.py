@@ -29,8 +29,8 @@ MOST: Final = 64
 _PIECE: Final = 256 * 1024
 _SLOW_PIECE: Final = 64 * 1024
 _SLOW_SECONDS: Final = 0.25  # for a piece: the next ones are smaller, so that somebody has them sooner
-_QUICK_PIECE: Final = 1024 * 1024
-_QUICK_SECONDS: Final = 0.01  # for a piece: the next ones are larger, since each costs the processor something
+_QUICK_PIECE: Final = 1024 * 1024  # each piece costs the processor something
+_QUICK_SECONDS: Final = 0.04  # for one of that size
 _BLOCK: Final = 64 * 1024  # whole ones are kept of a piece that broke off
 _CONNECT_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 60  # whoever asks has a deadline of their own; this one ends a thread that nobody waits for
@@ -180,18 +180,21 @@ class Pipes:
         at, stop, most = part.start, part.start + part.size, _PIECE
         while at < stop:
             began, wanted = time.monotonic(), min(stop - at, most)
+            buffer = self._buffer(wanted)
             got = body.read(buffer[:wanted])
+            took = time.monotonic() - began
             kept = got if got == wanted else got // _BLOCK * _BLOCK
             if kept and not asked.given_up:
                 asked.take(at, buffer[:kept])
             if got < wanted or asked.given_up:
                 raise broke_off()
             at += got
-            most = _next_piece(time.monotonic() - began)
+            most = _next_piece(got, took)
 
-    def _buffer(self) -> memoryview:
-        if not hasattr(self._own, "buffer"):
-            self._own.buffer = memoryview(bytearray(_QUICK_PIECE))
+    def _buffer(self, size: int = _PIECE) -> memoryview:
+        """This thread's, of `size` bytes at least."""
+        if not hasattr(self._own, "buffer") or len(self._own.buffer) < size:
+            self._own.buffer = memoryview(bytearray(size))
         buffer: memoryview = self._own.buffer
         return buffer
 
@@ -302,11 +305,12 @@ class _Asked:
             return self._taking
 
 
-def _next_piece(seconds: float) -> int:
-    """How large the piece after one that took so long is."""
-    if seconds > _SLOW_SECONDS:
+def _next_piece(size: int, seconds: float) -> int:
+    """How large the piece after one of `size` bytes that took so long is; at most twice as large."""
+    if seconds * _PIECE > _SLOW_SECONDS * size:
         return _SLOW_PIECE
-    return _QUICK_PIECE if seconds < _QUICK_SECONDS else _PIECE
+    quick = seconds * _QUICK_PIECE < _QUICK_SECONDS * size
+    return min(2 * max(size, _SLOW_PIECE), _QUICK_PIECE if quick else _PIECE)
 
 
 def broke_off() -> ArchiveUnreachable:

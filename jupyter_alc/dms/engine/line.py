@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-_SMALL: Final = 256 * 1024  # up to here an answer tells latency, from here on bandwidth
+SMALL: Final = 256 * 1024  # up to here an answer tells latency, from here on bandwidth
 _SOON: Final = 1e-5
 _HOLE: Final = 1024 * 1024
 _BY_ITSELF: Final = 1.5  # requests at once, on average: with fewer an answer had the line to itself
@@ -42,6 +42,14 @@ class Mean:
         both = min(self.weight + weight, max(_COUNTED, weight))
         return Mean(self.value + (sample - self.value) * weight / both, both)
 
+    def at_most(self, value: float) -> Mean:
+        """The same, no larger than what was seen since."""
+        return replace(self, value=min(self.value, value))
+
+    def at_least(self, value: float) -> Mean:
+        """The same, no smaller than what was seen since, if anything is known."""
+        return replace(self, value=max(self.value, value)) if self.weight else self
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -60,7 +68,7 @@ class Line:
         if size <= 0:
             return self
         seconds = max(seconds, _SOON)
-        if size <= _SMALL:
+        if size <= SMALL:
             latency = max(seconds - size / self.bytes_per_second, _SOON) if self.rate_known else seconds
             if self.latency_known:
                 latency = nearer_its_best(self.latency_seconds, latency)
@@ -74,9 +82,10 @@ class Line:
 
     @property
     def shared_byte_seconds(self) -> float:
-        """How long the line is busy with one byte: no longer than one takes by itself."""
-        known = [mean.value for mean in (self.shared, self.by_itself) if mean.weight]
-        return min(known, default=1 / self.bytes_per_second)
+        """How long the line is busy with one byte."""
+        if self.shared.weight:
+            return self.shared.value
+        return self.by_itself.value if self.by_itself.weight else 1 / self.bytes_per_second
 
     @property
     def own_byte_seconds(self) -> float:
@@ -85,8 +94,9 @@ class Line:
 
     @property
     def reach(self) -> int:
-        """The bytes that come in two latencies: one to ask in, and one to be heard in."""
-        return int(2 * self.latency_seconds * self.bytes_per_second)
+        """The bytes that come in two latencies, one to ask in and one to be heard in; 0 until both are known."""
+        known = self.latency_known and self.rate_known
+        return int(2 * self.latency_seconds * self.bytes_per_second) if known else 0
 
     @property
     def hole(self) -> int:
@@ -97,10 +107,12 @@ class Line:
         latency = self.latency_seconds if self.latency_known else 0.0
         if beside < _BY_ITSELF:
             pure = max(seconds - latency, seconds / 4)
-            return replace(self, by_itself=self.by_itself.with_one(pure / size, size / _ONE))
+            by_itself = self.by_itself.with_one(pure / size, size / _ONE)
+            return replace(self, by_itself=by_itself, shared=self.shared.at_most(by_itself.value))
         free = seconds - latency - size * self.own_byte_seconds  # what it took of a line that was never full
         pure = min(max(free, seconds / 4), seconds / beside)
-        return replace(self, shared=self.shared.with_one(pure / size, size / _ONE))
+        shared = self.shared.with_one(pure / size, size / _ONE)
+        return replace(self, shared=shared, by_itself=self.by_itself.at_least(shared.value))
 
 
 class Busy:

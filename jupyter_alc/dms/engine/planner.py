@@ -71,12 +71,13 @@ class Pattern:
     look like a jump.
     """
 
-    __slots__ = ("_at", "_began", "_filled", "_size", "_wake", "window")
+    __slots__ = ("_at", "_began", "_filled", "_lost", "_size", "_wake", "window")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._began = self._at = self._filled = self.window = 0
         self._wake = STREAM_AFTER
+        self._lost = False
 
     def note(self, start: int, stop: int) -> bool:
         """Count a read, hit or miss; True when the window wants `fill`, once for each time it does."""
@@ -85,6 +86,7 @@ class Pattern:
             self._began = start
             self._at = stop
             self.window = self._filled = 0
+            self._lost = False
             self._wake = start + STREAM_AFTER if start + STREAM_AFTER > stop else stop + 1
             return False
         if stop > at:
@@ -101,7 +103,7 @@ class Pattern:
         """
         if start >= self._filled:
             return False
-        self._filled, self.window = start, self.window // 4 // BLOCK * BLOCK
+        self._filled, self.window, self._lost = start, self.window // 4 // BLOCK * BLOCK, True
         return True
 
     def fill(self, most: int, reach: int = 0) -> Extent:
@@ -113,10 +115,10 @@ class Pattern:
         """
         at = self._at
         length = at - self._began
-        if length >= BELIEVED and self.window >= FIRST_WINDOW:
+        if self.window >= FIRST_WINDOW and (length >= BELIEVED or self._lost):
             wish = 2 * self.window
         else:
-            wish = max(min(length // 4, FIRST_WINDOW), min(length, reach, BELIEVED))
+            wish = max(min(length // 4, FIRST_WINDOW), 0 if self._lost else min(length, reach, BELIEVED))
         window = min(wish, most, MOST_AHEAD) // BLOCK * BLOCK
         start = min(max(self._filled, at), self._size)
         stop = max(start, min(self._size, -(-(at + window) // BLOCK) * BLOCK))

@@ -57,7 +57,7 @@ class Pushing:
         self._readers: set[Ahead] = set()
         self._now: Node | None = None
         self._ending = False
-        self.pushed_bytes = self.errors = 0
+        self.errors = 0
         self._thread = threading.Thread(target=self._run, name="mount-pushes", daemon=True)
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Pushing:
         self._orders.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=_LAST_SECONDS)
-            log.info("%d MiB were pushed ahead of readers, %d times in vain.", self.pushed_bytes >> 20, self.errors)
+            log.info("%d MiB were pushed ahead of readers, %d times in vain.", PUSHED.size_bytes >> 20, self.errors)
 
     def watched(self, opened: Opened, *, published: bool) -> Ahead | None:
         """What to tell the reads of a handle to; None for one that nothing will ever be pushed for."""
@@ -128,7 +128,6 @@ class Pushing:
             order.ahead.over = True
             return
         self._store(opened.node.ino, piece.start, got)
-        self.pushed_bytes += len(got)
         PUSHED.size_bytes += len(got)
 
 

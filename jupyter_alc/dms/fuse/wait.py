@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 TESTED: Final = frozenset({"3.5.0"})
 _NAME: Final = "_wait_fuse_readable"  # what pyfuse3's workers look up
 _LINGER_MILLISECONDS: Final = 1  # who asks one thing after the other has asked again by then
+_LINGERED: Final = 7  # calls that it counts for
 _FAIR_EVERY: Final = 32  # calls after which other tasks get their turn under a storm of hits
 
 
@@ -59,14 +60,17 @@ class PollingWait:
     async def wait(self) -> bool:
         """Wait until the device has a request (True) or the mount is closing (False)."""
         self._calls += 1
-        if self._calls % _FAIR_EVERY == 0:
+        if self._calls >= _FAIR_EVERY:
+            self._calls = 0
             await trio.lowlevel.checkpoint()
         if self.closing:
             return False
         if self._ready(0):
             return True  # no await between this answer and the receive: the device blocks
-        if self.quiet() and self._ready(_LINGER_MILLISECONDS):
-            return True
+        if self.quiet():
+            self._calls += _LINGERED
+            if self._ready(_LINGER_MILLISECONDS):
+                return True
         return await self._park()
 
     async def _park(self) -> bool:

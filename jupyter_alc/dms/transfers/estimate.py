@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from jupyter_alc.dms.engine.line import nearer_its_best
+from jupyter_alc.dms.engine.line import SMALL, nearer_its_best
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jupyter_alc.dms.engine.line import Line
 
-_SMALL: Final = 256 * 1024  # larger answers tell how fast the line is
 _ENOUGH: Final = 20  # files of a transfer that tell how long one takes
 
 
@@ -34,7 +33,7 @@ class Work:
 
         One that waited for its line more than it worked tells nothing of the work.
         """
-        if files < _ENOUGH or moved_bytes > files * _SMALL or worked < seconds / 2:
+        if files < _ENOUGH or moved_bytes > files * SMALL or worked < seconds / 2:
             return self
         took = seconds / files
         return replace(self, file_seconds=(self.file_seconds + took) / 2 if self.known else took, known=True)
@@ -71,7 +70,7 @@ class Plan:
         """The time, `connections` requests at once on `line`; None while that was not measured for such requests."""
         if not self.requests:
             return 0.0
-        known = line.rate_known if self.largest > _SMALL else line.latency_known
+        known = line.rate_known if self.largest > SMALL else line.latency_known
         if not known:
             return None
         took = self._requests_take(line, work, connections)

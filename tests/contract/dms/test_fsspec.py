@@ -421,12 +421,60 @@ async def test_links_are_what_they_lead_to_and_what_is_neither_file_nor_folder_i
         await adapter.listing("file")
 
 
-@pytest.mark.parametrize("url", ["http://host/folder", "simplecache::https://host/folder", "dir::http://host/folder"])
-def test_fsspec_itself_never_lists_over_http(url):
-    """It would take folders for files, any page for a folder and `a#1` for `a`."""
+@pytest.mark.parametrize(
+    ("url", "instead"),
+    [
+        ("http://host/folder", "Write adapter: http."),
+        ("dir::http://host/folder", "Write adapter: http."),
+        ("simplecache::s3://bucket/folder", "Leave out simplecache:: as DMS has a cache."),
+        ("zip::filecache::https://host/runs.zip", "Leave out filecache:: as DMS has a cache."),
+        ("ftp://ada:secret@host/folder", "Ask for the files by HTTP, SFTP or S3."),
+    ],
+)
+def test_what_would_be_told_wrongly_is_not_opened_and_no_secret_is_told(url, instead):
+    """Folders taken for files, failures for absences, copies for what is there now."""
     with pytest.raises(BadInput) as caught:
         BasicAdapter(url, {})
-    assert "http" in caught.value.next_step
+    assert caught.value.next_step == instead
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_archive_file_may_be_elsewhere_than_where_it_was_asked_for(tmp_path):
+    """A link to a release leads to where it is kept; what is sent on the way has no version of the file."""
+    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as made:
+        made.writestr("run/42.nxs", b"abcdefgh")
+
+    async def elsewhere(_request):
+        raise web.HTTPFound("/kept/runs.zip", headers={"ETag": '"of the link"'})
+
+    app = web.Application()
+    app.router.add_get("/latest.zip", elsewhere)
+    app.router.add_static("/kept", tmp_path)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        adapter = BasicAdapter(f"zip::http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/latest.zip", {})
+        token = (await adapter.info("run/42.nxs")).token
+        assert await adapter.read_range("run/42.nxs", 2, 5, token) == b"cde"
+        await adapter.close()
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_damaged_file_in_an_archive_file_is_told_as_that_and_the_archive_is_not_away(tmp_path):
+    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as made:
+        made.writestr("bad", b"abcdefgh" * 1000)
+        made.writestr("good", b"abcdefgh")
+    text = (tmp_path / "runs.zip").read_bytes()
+    (tmp_path / "runs.zip").write_bytes(text.replace(b"abcdefgh", b"abcdefgX", 1))
+    adapter = BasicAdapter(f"zip::file://{tmp_path}/runs.zip", {})
+    bad, good = [await adapter.info(name) for name in ("bad", "good")]
+    with pytest.raises(AnsweredBadly, match="bad is damaged"):
+        await adapter.read_range("bad", 0, 8000, bad.token)
+    assert await adapter.read_range("good", 0, 8, good.token) == b"abcdefgh"
+    await adapter.close()
 
 
 async def test_a_zip_file_is_read_as_it_was_when_it_was_opened(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from jupyter_alc.dms.adapters.checksums import checksum_in
-from jupyter_alc.dms.addresses import address_of
+from jupyter_alc.dms.addresses import address_of, without_secrets
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +39,16 @@ def test_an_address_leads_to_the_file_and_names_no_credentials(url, path, addres
 )  # fmt: skip
 def test_a_checksum_is_what_the_archive_says_and_nothing_that_looks_like_one(headers, checksum):
     assert checksum_in(headers) == checksum
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("zip::https://ada:secret@host:1/a.zip?token=secret#x", "zip::https://host:1/a.zip"),
+        ("s3://bucket/top?secret=x", "s3://bucket/top"),
+        ("/data/runs", "/data/runs"),
+        ("zip", "zip"),
+    ],
+)
+def test_what_a_message_tells_of_an_address_holds_no_secret(url, told):
+    assert without_secrets(url) == told

@@ -1,6 +1,7 @@
 """How a line is measured, from samples that lie in the ways real ones do."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -119,4 +120,6 @@ def test_a_mean_is_one_of_its_samples_by_their_weight_and_one_stall_moves_it_lit
 
 
 def test_reach_is_what_comes_in_two_latencies() -> None:
-    assert Line(latency_seconds=0.02, bytes_per_second=100e6).reach == 4_000_000
+    line = Line(latency_seconds=0.02, bytes_per_second=100e6, latency_known=True)
+    assert line.reach == 0
+    assert replace(line, rate_known=True).reach == 4_000_000

@@ -189,6 +189,18 @@ def test_r8_a_window_that_did_not_come_is_fetched_again_half_as_large():
     assert (ahead.start, reader.pattern.window) == (32 * MIB, window // 2)
 
 
+def test_r8_a_short_stream_that_lost_its_window_does_not_look_further_because_the_line_is_quick():
+    pattern, fills = Pattern(1024 * MIB), []
+    for at in range(0, 16 * MIB, BLOCK):
+        if pattern.note(at, at + BLOCK):
+            fills.append(pattern.fill(MOST_AHEAD, 64 * MIB).size)
+        if at == 2 * MIB:
+            before = pattern.window
+            assert pattern.lost(at)
+            assert pattern.fill(MOST_AHEAD, 64 * MIB).size <= before // 2 + BLOCK
+    assert max(fills) >= 4 * MIB
+
+
 def test_r8_a_quota_of_less_than_a_block_ahead_has_no_windows():
     pattern = Pattern(64 * MIB)
     fills = [pattern.fill(BLOCK - 1).size for at in range(0, 64 * MIB, BLOCK) if pattern.note(at, at + BLOCK)]
