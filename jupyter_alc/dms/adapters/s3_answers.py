@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
-from jupyter_alc.core.errors import ArchiveUnreachable, Denied
+from jupyter_alc.core.errors import ArchiveUnreachable, Denied, FileNotThere
 from jupyter_alc.dms.adapters.answers import NotAnAnswer, guarded
 from jupyter_alc.dms.adapters.interface import HIDDEN, AnsweredBadly
 from jupyter_alc.dms.adapters.statuses import archive_is_full, busy, error_of
@@ -166,7 +166,8 @@ def error_from(status: int, verb: str, path: str, body: bytes) -> AlcError:
     if status == 404 and code not in _ABSENT:
         return AnsweredBadly("The archive's answer is not S3.", next_step="Check the dataset's url in the catalogue.")
     if code == "NoSuchBucket":
-        return ArchiveUnreachable("The bucket is not there.", next_step="Check the dataset's url in the catalogue.")
+        cure = "Check the dataset's url in the catalogue."
+        return FileNotThere("The bucket is not in the archive.", next_step=cure, field="url")
     if code in _KEYS:
         return Denied("The archive does not accept the credentials.", next_step="Renew them.", field="credentials")
     if code in _BUSY:

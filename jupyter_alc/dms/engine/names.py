@@ -272,7 +272,10 @@ class Names:
             raise self._absent(path)
         return entry
 
-    def _absent(self, path: str) -> FileNotThere:
+    def _absent(self, path: str, told: FileNotThere | None = None) -> FileNotThere:
+        """The error of what is not there; what is wrong with the archive's address is told in its own words."""
+        if told is not None and told.field == "url":
+            return FileNotThere(told.sentence, next_step=told.next_step, field=told.field)
         return absent(self._link.dataset.id, path)
 
     def _unlisted(self, path: str) -> bool:
@@ -285,7 +288,7 @@ class Names:
                 entry = await self._link.ask(lambda: self._link.adapter.info(path))
             except FileNotThere as missing:
                 await self._note(path, None, since)
-                raise self._absent(path) from missing
+                raise self._absent(path, missing) from missing
             return self._there(await self._note(path, entry, since), path)
 
     async def _note(self, path: str, entry: Entry | None, since: dict[str, bool]) -> Entry | None:
@@ -341,7 +344,7 @@ class Names:
                         self._tell_news(path, noted.changed)
         except FileNotThere as missing:
             await self._note(path, None, since)
-            raise self._absent(path) from missing
+            raise self._absent(path, missing) from missing
         ours = _ours(path, since)
         until = self._clock.monotonic() + (self._seconds if all(ours.values()) else 0.0)
         late, gone = await self._store.ask(lambda rows: rows.end(rows.tree(self.key), path, listing, until), life=life)

@@ -110,6 +110,16 @@ async def test_t8_the_time_of_small_files_is_planned_by_what_the_last_ones_took(
     assert 0.7 <= sorted(ratios)[len(ratios) // 2] <= 1.3, ratios
 
 
+async def test_a_bucket_that_is_not_there_is_told_with_its_cure_whatever_is_asked(store, tmp_path):
+    right = store.dataset(store.endpoint)
+    wrong = replace(right, url=right.url.replace("s3://", "s3://no-such-", 1))
+    async with running_engine(tmp_path / "v", [wrong]) as engine:
+        for ask in (engine.ls("runs"), engine.info("runs/a"), engine.open("runs/a/b")):
+            with pytest.raises(FileNotThere, match="bucket") as told:
+                await ask
+            assert told.value.next_step == "Check the dataset's url in the catalogue."
+
+
 async def test_n3_and_r4_on_s3(store, tmp_path):
     store.put("a/file", bytes(700_000))
     with FaultyProxy(*store.address) as proxy:
