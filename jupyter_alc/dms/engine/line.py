@@ -42,13 +42,13 @@ class Mean:
         both = min(self.weight + weight, max(_COUNTED, weight))
         return Mean(self.value + (sample - self.value) * weight / both, both)
 
-    def at_most(self, value: float) -> Mean:
-        """The same, no larger than what was seen since."""
-        return replace(self, value=min(self.value, value))
+    def at_most(self, other: Mean) -> Mean:
+        """The same, no larger than what was seen since, where that is a whole sample."""
+        return replace(self, value=min(self.value, other.value)) if other.weight >= 1 else self
 
-    def at_least(self, value: float) -> Mean:
-        """The same, no smaller than what was seen since, if anything is known."""
-        return replace(self, value=max(self.value, value)) if self.weight else self
+    def at_least(self, other: Mean) -> Mean:
+        """The same, no smaller than that."""
+        return replace(self, value=max(self.value, other.value)) if other.weight >= 1 and self.weight else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,11 @@ class Line:
         if beside < _BY_ITSELF:
             pure = max(seconds - latency, seconds / 4)
             by_itself = self.by_itself.with_one(pure / size, size / _ONE)
-            return replace(self, by_itself=by_itself, shared=self.shared.at_most(by_itself.value))
+            return replace(self, by_itself=by_itself, shared=self.shared.at_most(by_itself))
         free = seconds - latency - size * self.own_byte_seconds  # what it took of a line that was never full
         pure = min(max(free, seconds / 4), seconds / beside)
         shared = self.shared.with_one(pure / size, size / _ONE)
-        return replace(self, shared=shared, by_itself=self.by_itself.at_least(shared.value))
+        return replace(self, shared=shared, by_itself=self.by_itself.at_least(shared))
 
 
 class Busy:

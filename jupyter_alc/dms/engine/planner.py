@@ -109,16 +109,17 @@ class Pattern:
     def fill(self, most: int, reach: int = 0) -> Extent:
         """The bytes to have next, at most `most` beyond the last read; empty where there is nothing to do.
 
-        While a stream is short it looks a quarter of its length ahead, since it may be a frame and end; and up to its
-        length where the line brings that while it is waited for: `reach` bytes. After 4 MiB it is believed, and looks
-        twice as far with each fill.
+        While a stream is short it looks a quarter of its length ahead, since it may be a frame and end; and from 1 MiB
+        on up to its length, where the line brings that while it is waited for: `reach` bytes. After 4 MiB it is
+        believed, and looks twice as far with each fill.
         """
         at = self._at
         length = at - self._began
         if self.window >= FIRST_WINDOW and (length >= BELIEVED or self._lost):
             wish = 2 * self.window
         else:
-            wish = max(min(length // 4, FIRST_WINDOW), 0 if self._lost else min(length, reach, BELIEVED))
+            sure = length >= FIRST_WINDOW and not self._lost
+            wish = max(min(length // 4, FIRST_WINDOW), min(length, reach, BELIEVED) if sure else 0)
         window = min(wish, most, MOST_AHEAD) // BLOCK * BLOCK
         start = min(max(self._filled, at), self._size)
         stop = max(start, min(self._size, -(-(at + window) // BLOCK) * BLOCK))

@@ -123,3 +123,9 @@ def test_reach_is_what_comes_in_two_latencies() -> None:
     line = Line(latency_seconds=0.02, bytes_per_second=100e6, latency_known=True)
     assert line.reach == 0
     assert replace(line, rate_known=True).reach == 4_000_000
+
+
+def test_one_quick_answer_of_little_says_nothing_of_what_many_bring_together() -> None:
+    many = Line().seen(4 * MIB, 0.4, 4)
+    assert many.seen(MIB, 0.01).shared_byte_seconds == many.shared_byte_seconds
+    assert many.seen(4 * MIB, 0.04).shared_byte_seconds < many.shared_byte_seconds
