@@ -72,7 +72,13 @@ class StandaloneBackend:
     async def stop(self, cluster_id: str) -> Cluster:
         """Begin the end; returns at once."""
         record = await self._living(cluster_id)
-        return Cluster.from_json(record, await control.ask(record.socket, "DELETE", "/v1/cluster"))
+        try:
+            return Cluster.from_json(record, await control.ask(record.socket, "DELETE", "/v1/cluster"))
+        except Unavailable:  # it may have ended, or be about to, since it was looked at
+            now = await asyncio.to_thread(self._read_again, record)
+            if now.state not in {ClusterState.STOPPING, ClusterState.GONE}:
+                raise
+            return Cluster(now)
 
     async def connection(self, cluster_id: str) -> Connection:
         """Address and token."""
